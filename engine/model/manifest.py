@@ -1,0 +1,204 @@
+"""The manifest: what an environment shall be, after profiles and defaults have been merged in.
+
+Durations are `timedelta`, instants are aware `datetime` in UTC, rates are per second, shares are 0 to 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from typing import Literal
+
+from engine.model.address import Position
+from engine.model.value import Attributes
+
+BrokerEngine = Literal["noida", "tansu", "apache", "external"]
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """The tokens that names are built from (P3.3); none of them is ever written in code."""
+
+    team: str
+    project: str
+    short: str
+    owner: str
+    env: str
+    env_short: str
+
+
+@dataclass(frozen=True, slots=True)
+class Postgres:
+    """The database server. `parameters` are server settings, applied as given."""
+
+    version: int
+    database: str
+    sku: str
+    storage_gb: int
+    parameters: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Broker:
+    """The Kafka-protocol broker. The connection fields are for `external` alone; `password` names a secret."""
+
+    engine: BrokerEngine
+    bootstrap: str | None = None
+    security_protocol: str = "PLAINTEXT"
+    sasl_mechanism: str | None = None
+    username: str | None = None
+    password: str | None = None
+    ca_file: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Hub:
+    """A topic. `key` says what it carries: `ledger` or `order`."""
+
+    key: str
+    name: str
+    partitions: int
+    retention: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class Secret:
+    """Where a secret's value comes from: generated (random bytes), an environment variable, or a file."""
+
+    name: str
+    generate_bytes: int | None = None
+    from_env: str | None = None
+    from_file: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Cutover:
+    """`at` is T_cutover (P6.3), None for the broker's time when the cutover is taken; `skew` is Δ."""
+
+    at: datetime | None
+    skew: timedelta
+    recovery_buffer: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class FilesSource:
+    """Parquet, JSONL or CSV files by absolute glob, one glob an entity."""
+
+    orders: str
+    ledger: str
+
+
+@dataclass(frozen=True, slots=True)
+class PostgresSource:
+    """A source database; `password` names a secret."""
+
+    host: str
+    port: int
+    database: str
+    user: str
+    password: str
+    orders_table: str
+    ledger_table: str
+    sslmode: str
+
+
+@dataclass(frozen=True, slots=True)
+class SyntheticSource:
+    """Made-up payments, the same for the same seed; the shares say how many records are late, doubled, …"""
+
+    payments: int
+    seed: int
+    late: float
+    duplicates: float
+    out_of_order: float
+    broken: float
+
+
+BackfillSource = FilesSource | PostgresSource | SyntheticSource
+
+
+@dataclass(frozen=True, slots=True)
+class Backfill:
+    """What fills the store before T (P6.4); no source means that there is nothing to fill it from."""
+
+    source: BackfillSource | None
+    chunk_rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class Consumer:
+    """The stream app. Replicas never exceed the partitions of a hub, or some would idle."""
+
+    replicas: int
+    batch_records: int
+
+
+@dataclass(frozen=True, slots=True)
+class Api:
+    """The look-up API."""
+
+    replicas: int
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """The small real load under which gates are read: events fed and look-ups asked, per second."""
+
+    source: FilesSource | SyntheticSource | None
+    events_per_s: int
+    requests_per_s: int
+    duration: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class Slo:
+    """Limits of the gates (P8)."""
+
+    api_p95: timedelta
+    freshness_p95: timedelta
+    error_rate: float
+    error_window: timedelta
+    dlq_new: int
+    dlq_window: timedelta
+    complete_pairs: float
+    pairs_settled_for: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """One environment. `digest` is over all values; `positions` maps a dotted path to where it was declared."""
+
+    file: str
+    digest: str
+    target: Literal["local", "azure"]
+    profile: str
+    names: Names
+    ttl: date
+    tags: Mapping[str, str]
+    postgres: Postgres
+    broker: Broker
+    hubs: tuple[Hub, ...]
+    secrets: tuple[Secret, ...]
+    cutover: Cutover
+    backfill: Backfill
+    consumer: Consumer
+    api: Api
+    load: Load
+    slo: Slo
+    migrations: str
+    values: Attributes = field(default_factory=dict)
+    positions: Mapping[str, Position] = field(default_factory=dict)
+
+    @property
+    def environment(self) -> str:
+        """The environment's own name, such as `dev-kim`."""
+        return f"{self.names.env}-{self.names.owner}"
+
+    def where(self, path: str) -> Position:
+        """Where `path` (dotted) or its nearest declared parent stands; the file's start where nothing does."""
+        while path:
+            if path in self.positions:
+                return self.positions[path]
+            path = path.rpartition(".")[0]
+        return Position(self.file, 1, 1)

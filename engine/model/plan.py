@@ -1,0 +1,46 @@
+"""The plan: pure data that people read and apply follows."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from datetime import datetime
+
+from engine.model.change import Action, Change
+from engine.model.diagnostic import Diagnostic, Severity
+from engine.model.step import Environment
+from engine.model.verdict import Outcome, Verdict
+
+FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """All that is to happen, in an order that `waits_for` fixes. Two plans of the same inputs are equal."""
+
+    format_version: int
+    tool_version: str
+    environment: Environment
+    destroy: bool
+    manifest_file: str
+    manifest_digest: str
+    live_digest: str
+    created_at: datetime
+    changes: tuple[Change, ...]
+    verdicts: tuple[Verdict, ...] = ()
+    diagnostics: tuple[Diagnostic, ...] = ()
+
+    @property
+    def pending(self) -> tuple[Change, ...]:
+        """The changes that do something."""
+        return tuple(c for c in self.changes if c.action is not Action.NOOP)
+
+    @property
+    def counts(self) -> Counter[Action]:
+        """How many changes there are of each action."""
+        return Counter(c.action for c in self.changes)
+
+    def can_apply(self) -> bool:
+        """The one place that says whether a plan may run: no error, and no guardrail that blocks."""
+        return not any(d.severity is Severity.ERROR for d in self.diagnostics) and not any(
+            v.outcome is Outcome.BLOCK for v in self.verdicts)

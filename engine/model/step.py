@@ -1,0 +1,34 @@
+"""Steps and the graph that they make."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from engine.model.address import Address, Position
+from engine.model.value import Attributes
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One thing that shall be so. `spec` is all that apply needs: complete, serialisable, without secrets."""
+
+    address: Address
+    spec: Attributes
+    depends_on: frozenset[Address] = field(default_factory=frozenset)
+    source: Position | None = None
+    positions: Mapping[str, Position] = field(default_factory=dict)
+    """Where each top-level key of `spec` was declared, for the reasons of a change."""
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """Who an environment is: what a provider needs to find it, and nothing of what it shall be."""
+
+    name: str
+    target: str
+    project: str
+    team: str
+    owner: str
+    env: str
+    tags: Mapping[str, str]
