@@ -1,0 +1,1 @@
+"""Real servers and small tools that tests share; holds no test itself."""
