@@ -15,6 +15,10 @@ from streamapp.settings import SettingsError
 # Name to "module:function"; the function takes the remaining arguments and returns the exit code.
 JOBS = {
     "migrate": "streamapp.migrate:main",
+    "consumer": "streamapp.app:main",
+    "api": "streamapp.api.server:main",
+    "smoke": "streamapp.smoke:main",
+    "load": "streamapp.load:main",
 }
 
 
