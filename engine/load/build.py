@@ -1,0 +1,137 @@
+"""Builds the manifest from a merged tree.
+
+Owns: which value goes where, and the defaults of values that no profile needs to hold (the schema's `default`). Must
+not: judge values against each other; `checks` does.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Literal, cast
+
+from engine.assets import asset
+from engine.load.reader import Reader
+from engine.model.diagnostic import error
+from engine.model.manifest import (
+    Api,
+    Backfill,
+    Broker,
+    BrokerEngine,
+    Consumer,
+    Cutover,
+    FilesSource,
+    Hub,
+    Load,
+    Manifest,
+    Names,
+    Postgres,
+    PostgresSource,
+    Secret,
+    Slo,
+    SyntheticSource,
+)
+from engine.model.value import digest
+from engine.policy.naming import ENV_SHORT
+
+
+def build(reader: Reader, file: str) -> Manifest:
+    """The manifest that `reader` reads; to be used only where neither it nor a check found an error.
+
+    The digest is over the values as they were read: `5m` and `300s` are the same, a path is as it was written, and
+    neither the place of a file nor the order of keys counts.
+    """
+    sections = Manifest(
+        file=file, digest="", target=cast(Literal["local", "azure"], reader.text("target")),
+        profile=reader.text("profile"), names=_names(reader), ttl=reader.day("ttl"), tags=reader.texts("tags"),
+        postgres=_postgres(reader), broker=_broker(reader),
+        hubs=tuple(_hub(reader, key) for key in ("ledger", "order")), secrets=_secrets(reader),
+        cutover=Cutover(reader.instant("cutover.at"), reader.duration("cutover.skew"),
+                        reader.duration("cutover.recovery_buffer")),
+        backfill=Backfill(_source(reader, "backfill.source"), reader.integer("backfill.chunk_rows")),
+        consumer=Consumer(reader.integer("consumer.replicas"), reader.integer("consumer.batch_records")),
+        api=Api(reader.integer("api.replicas")), load=_load(reader), slo=_slo(reader),
+        migrations=reader.optional_file("migrations") or str(asset("migrations")))
+    return replace(sections, digest=digest(reader.values), values=reader.values, positions=reader.positions())
+
+
+def _names(reader: Reader) -> Names:
+    env = reader.text("env")
+    if env and env not in ENV_SHORT and not reader.has("names.env_short"):
+        reader.fail("names.env_short", error(
+            "missing-key", f"the env {env} has no short form of its own", rule="P3.3",
+            mend=f"add names.env_short, or take one of {', '.join(ENV_SHORT)}"))
+    return Names(team=reader.text("team"), project=reader.text("project"), short=reader.text("names.short"),
+                 owner=reader.text("owner"), env=env, env_short=reader.text("names.env_short", ENV_SHORT.get(env)))
+
+
+def _postgres(reader: Reader) -> Postgres:
+    return Postgres(version=reader.integer("postgres.version"), database=reader.text("postgres.database"),
+                    sku=reader.text("postgres.sku"), storage_gb=reader.integer("postgres.storage_gb"),
+                    parameters=reader.texts("postgres.parameters"))
+
+
+def _broker(reader: Reader) -> Broker:
+    return Broker(engine=cast(BrokerEngine, reader.text("broker.engine")),
+                  bootstrap=reader.optional("broker.bootstrap"),
+                  security_protocol=reader.text("broker.security_protocol", "PLAINTEXT"),
+                  sasl_mechanism=reader.optional("broker.sasl_mechanism"),
+                  username=reader.optional("broker.username"), password=reader.optional("broker.password"),
+                  ca_file=reader.optional_file("broker.ca_file"))
+
+
+def _hub(reader: Reader, key: str) -> Hub:
+    at = f"hubs.{key}"
+    return Hub(key=key, name=reader.text(f"{at}.name"), partitions=reader.integer(f"{at}.partitions"),
+               retention=reader.duration(f"{at}.retention"))
+
+
+def _secrets(reader: Reader) -> tuple[Secret, ...]:
+    return tuple(_secret(reader, name) for name in reader.keys("secrets"))
+
+
+def _secret(reader: Reader, name: str) -> Secret:
+    at = f"secrets.{name}"
+    if reader.has(f"{at}.generate"):
+        return Secret(name, generate_bytes=reader.integer(f"{at}.generate"))
+    return Secret(name, from_env=reader.optional(f"{at}.from_env"), from_file=reader.optional_file(f"{at}.from_file"))
+
+
+def _source(reader: Reader, path: str) -> FilesSource | PostgresSource | SyntheticSource | None:
+    if reader.has(f"{path}.files"):
+        return FilesSource(reader.file(f"{path}.files.orders"), reader.file(f"{path}.files.ledger"))
+    if reader.has(f"{path}.synthetic"):
+        return _synthetic(reader, f"{path}.synthetic")
+    if reader.has(f"{path}.postgres"):
+        return _source_database(reader, f"{path}.postgres")
+    reader.text(path)
+    return None
+
+
+def _synthetic(reader: Reader, at: str) -> SyntheticSource:
+    return SyntheticSource(
+        payments=reader.integer(f"{at}.payments"), seed=reader.integer(f"{at}.seed", 1),
+        late=reader.number(f"{at}.late", 0), duplicates=reader.number(f"{at}.duplicates", 0),
+        out_of_order=reader.number(f"{at}.out_of_order", 0), broken=reader.number(f"{at}.broken", 0))
+
+
+def _source_database(reader: Reader, at: str) -> PostgresSource:
+    return PostgresSource(
+        host=reader.text(f"{at}.host"), port=reader.integer(f"{at}.port", 5432),
+        database=reader.text(f"{at}.database"), user=reader.text(f"{at}.user"), password=reader.text(f"{at}.password"),
+        orders_table=reader.text(f"{at}.orders_table"), ledger_table=reader.text(f"{at}.ledger_table"),
+        sslmode=reader.text(f"{at}.sslmode", "require"))
+
+
+def _load(reader: Reader) -> Load:
+    source = _source(reader, "load.source")
+    assert not isinstance(source, PostgresSource)  # the schema gives no such choice
+    return Load(source=source, events_per_s=reader.integer("load.events_per_s"),
+                requests_per_s=reader.integer("load.requests_per_s"), duration=reader.duration("load.duration"))
+
+
+def _slo(reader: Reader) -> Slo:
+    return Slo(api_p95=reader.duration("slo.api_p95"), freshness_p95=reader.duration("slo.freshness_p95"),
+               error_rate=reader.number("slo.error_rate"), error_window=reader.duration("slo.error_window"),
+               dlq_new=reader.integer("slo.dlq_new"), dlq_window=reader.duration("slo.dlq_window"),
+               complete_pairs=reader.number("slo.complete_pairs"),
+               pairs_settled_for=reader.duration("slo.pairs_settled_for"))
