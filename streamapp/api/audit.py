@@ -1,0 +1,102 @@
+"""The audit trail: one row for every ``/admin`` call, written behind the answer in batches.
+
+Owns: the bounded queue, the flusher, and what happens when the queue is full: the call is refused
+(503), since an answer without its audit row is worse than no answer. Calls without a credential are
+recorded while the queue is less than half full, so that a flood of them cannot crowd out the rest.
+Must not: hold up an answer, or drop a row it accepted (a flush is retried until it succeeds or, at
+shutdown, its time is up, and then it says how many were lost).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+import asyncpg  # type: ignore[import-untyped]
+
+log = logging.getLogger(__name__)
+
+CAPACITY = 20_000
+FLUSH_SECONDS = 0.25
+RETRY_SECONDS = 1.0
+CHUNK = 2_000
+CLOSE_SECONDS = 5.0
+
+
+class Row(NamedTuple):
+    """A row of ``bo.admin_audit_logs``, in column order."""
+
+    at: datetime
+    actor: str
+    action: str
+    target: str
+    result_count: int
+    status: int
+
+
+class Audit:
+    """Collects rows and writes them with COPY."""
+
+    def __init__(self, pool: asyncpg.Pool, capacity: int = CAPACITY) -> None:
+        self._pool = pool
+        self._capacity = capacity
+        self._rows: deque[Row] = deque()
+        self._wake = asyncio.Event()
+        self._closing = False
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin to flush; call once, in the running loop."""
+        self._task = asyncio.create_task(self._flush_forever(), name="audit")
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def has_room(self, *, denied: bool = False) -> bool:
+        """Whether a row can be accepted; denied calls only get the first half of the queue."""
+        return len(self._rows) < (self._capacity // 2 if denied else self._capacity)
+
+    def add(self, actor: str, action: str, target: str, result_count: int, status: int) -> None:
+        """Accept a row. Text that PostgreSQL cannot hold (NUL, lone surrogates) is replaced."""
+        safe = target[:512].replace("\0", "\ufffd").encode("utf-8", "replace").decode()
+        self._rows.append(Row(datetime.now(UTC), actor, action, safe, result_count, status))
+
+    async def close(self) -> None:
+        """Flush what is left, within ``CLOSE_SECONDS``; the pool must still be open."""
+        self._closing = True
+        self._wake.set()
+        if self._task is not None:
+            done, _ = await asyncio.wait({self._task}, timeout=CLOSE_SECONDS)
+            if not done:
+                self._task.cancel()
+        if self._rows:
+            log.error("%d audit rows could not be written before the end", len(self._rows))
+
+    async def _flush_forever(self) -> None:
+        while not (self._closing and not self._rows):
+            pause = FLUSH_SECONDS
+            try:
+                await self._flush()
+            except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+                log.warning("audit rows wait (%d): %s", len(self._rows), type(error).__name__)
+                pause = RETRY_SECONDS
+            if not self._closing:
+                try:
+                    await asyncio.wait_for(self._wake.wait(), pause)
+                except TimeoutError:
+                    continue
+            elif self._rows:
+                await asyncio.sleep(pause)
+
+    async def _flush(self) -> None:
+        while self._rows:
+            chunk = [self._rows[i] for i in range(min(CHUNK, len(self._rows)))]
+            async with self._pool.acquire(timeout=10) as connection:
+                await connection.copy_records_to_table(
+                    "admin_audit_logs", schema_name="bo", columns=Row._fields, records=chunk, timeout=10
+                )
+            for _ in chunk:
+                self._rows.popleft()

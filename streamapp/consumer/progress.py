@@ -1,0 +1,79 @@
+"""How far each owned partition is: positions, the log's ends, and the watermark.
+
+Owns: the arithmetic of watermarks, in memory. Must not: ask the broker or write to the database.
+
+A partition's watermark is the time up to which everything appended to it is applied. Two facts move
+it, and it only ever grows while the partition is owned: after a batch it is at least the append time
+of the batch's last record; and where the position has reached the log's end, it is the moment just
+before that end was asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from faust.types import TP
+
+from streamapp.store import Watermark
+
+
+@dataclass(frozen=True)
+class Place:
+    """One partition. Offsets are exclusive: the next to apply, and the log's end. Time in epoch seconds."""
+
+    position: int
+    end: int
+    caught_up: float | None = None
+
+    @property
+    def lag(self) -> int:
+        """Records that wait on the broker, as last known."""
+        return max(0, self.end - self.position)
+
+
+class Positions:
+    """The owned partitions."""
+
+    def __init__(self) -> None:
+        self.places: dict[TP, Place] = {}
+
+    def reset(self, positions: Mapping[TP, int]) -> None:
+        """After a rebalance: these are owned now, and go on from here."""
+        kept = self.places
+        self.places = {
+            tp: Place(offset, offset, kept[tp].caught_up if tp in kept else None) for tp, offset in positions.items()
+        }
+
+    def applied(self, tp: TP, position: int, appended: float) -> Place:
+        """The place after a batch whose last record was appended at ``appended``; not stored yet."""
+        known = self.places.get(tp, Place(position, position))
+        return Place(position, max(known.end, position), _later(known.caught_up, appended))
+
+    def ended(self, ends: Mapping[TP, int], asked_at: float) -> None:
+        """The broker told the ends, after ``asked_at``."""
+        for tp, end in ends.items():
+            known = self.places.get(tp)
+            if known is not None:
+                caught_up = _later(known.caught_up, asked_at) if known.position >= end else known.caught_up
+                self.places[tp] = Place(known.position, end, caught_up)
+
+    def lag(self) -> int:
+        """Records that wait on the broker, over all owned partitions."""
+        return sum(place.lag for place in self.places.values())
+
+
+def watermarks(places: Iterable[tuple[TP, Place]]) -> dict[tuple[str, int], Watermark]:
+    """As the store books them; a partition whose watermark is not known yet is left out."""
+    return {
+        (tp.topic, tp.partition): Watermark(
+            place.position, place.end, datetime.fromtimestamp(place.caught_up, UTC)
+        )
+        for tp, place in places
+        if place.caught_up is not None
+    }
+
+
+def _later(known: float | None, seen: float) -> float:
+    return seen if known is None else max(known, seen)
