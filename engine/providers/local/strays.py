@@ -1,0 +1,76 @@
+"""Finds and ends the processes of one environment, whoever their parent is.
+
+Owns: recognising a process by the instance id it carries, and ending those. Must not: trust a pid that was written
+down earlier, or end anything that does not carry the instance id.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+
+import psutil
+
+INSTANCE = "TXPLAN_INSTANCE"
+"""The environment variable by which a process belongs to an environment."""
+
+
+def cluster_name(instance: str) -> str:
+    """PostgreSQL's `cluster_name`: its processes write their title over their environment, so they carry it there."""
+    return f"txplan-{instance}"
+
+
+def find(instance: str, **variables: str) -> Sequence[psutil.Process]:
+    """All live processes of the instance whose environment also holds `variables`."""
+    wanted = {INSTANCE: instance, **variables}
+    found = [process for process in psutil.process_iter() if _carries(process, wanted)]
+    if variables:
+        return found
+    known = {process.pid for process in found}
+    titled = [p for p in psutil.process_iter() if p.pid not in known and _is_postgres_of(p, instance)]
+    return found + titled
+
+
+def _carries(process: psutil.Process, wanted: Mapping[str, str]) -> bool:
+    try:
+        if process.status() == psutil.STATUS_ZOMBIE:
+            return False
+        environment = process.environ()
+    except (psutil.Error, OSError):
+        return False
+    return all(environment.get(key) == value for key, value in wanted.items())
+
+
+def _is_postgres_of(process: psutil.Process, instance: str) -> bool:
+    # Its user differs from ours where txplan runs as root, and a root without the right to trace cannot read another
+    # user's environment; titles and arguments anybody can read.
+    try:
+        if process.status() == psutil.STATUS_ZOMBIE or process.name() != "postgres":
+            return False
+        arguments = process.cmdline()
+    except (psutil.Error, OSError):
+        return False
+    name = cluster_name(instance)
+    return bool(arguments) and (f"cluster_name={name}" in arguments or arguments[0].startswith(f"postgres: {name}: "))
+
+
+def end(processes: Sequence[psutil.Process], wait_s: float = 10.0) -> None:
+    """Ask the topmost of them to end, then end by force what is left. psutil checks that a pid is still the process
+    that was found, so a stranger with a reused pid is safe."""
+    own = {process.pid for process in processes}
+    for process in processes:
+        with suppress(psutil.Error):
+            # A server ends its own children in good order; asking them directly would look like a crash to it.
+            if process.ppid() not in own:
+                process.terminate()
+    _, left = psutil.wait_procs(processes, timeout=wait_s)
+    for process in left:
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
+    psutil.wait_procs(left, timeout=wait_s)
+
+
+def end_all(instance: str) -> None:
+    """End every process of the instance; what they start meanwhile is found in a further round."""
+    while processes := find(instance):
+        end(processes)
