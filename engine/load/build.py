@@ -98,7 +98,7 @@ def _secret(reader: Reader, name: str) -> Secret:
 
 def _source(reader: Reader, path: str) -> FilesSource | PostgresSource | SyntheticSource | None:
     if reader.has(f"{path}.files"):
-        return FilesSource(reader.file(f"{path}.files.orders"), reader.file(f"{path}.files.ledger"))
+        return FilesSource(reader.files(f"{path}.files.orders"), reader.files(f"{path}.files.ledger"))
     if reader.has(f"{path}.synthetic"):
         return _synthetic(reader, f"{path}.synthetic")
     if reader.has(f"{path}.postgres"):

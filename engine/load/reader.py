@@ -7,9 +7,10 @@ it alone; a manifest with such a value is never handed on.
 
 from __future__ import annotations
 
+import glob
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import TypeVar
@@ -39,6 +40,8 @@ class Reader:
         self._bad = set(merged.bad)
         self.found: list[Diagnostic] = []
         self.values: dict[str, Value] = {}
+        self.complete = merged.complete
+        """Whether every profile was read; where not, a missing value says nothing."""
 
     def text(self, path: str, default: str | None = None) -> str:
         """A text; missing without a default is an error."""
@@ -96,9 +99,14 @@ class Reader:
         return instant.astimezone(UTC)
 
     def file(self, path: str) -> str:
-        """A path or glob as an absolute one: relative to the file that declares it, or in the packaged sample."""
+        """A path as an absolute one: relative to the file that declares it, or in the packaged sample."""
         node = self._node(path)
-        return self._absolute(self._record(path, str(node.value)), node.folder) if node else ""
+        return _absolute(self._record(path, str(node.value)), node.folder) if node else ""
+
+    def files(self, path: str) -> str:
+        """As `file`, for a glob: what it is relative to is taken literally."""
+        node = self._node(path)
+        return _absolute(self._record(path, str(node.value)), node.folder, glob.escape) if node else ""
 
     def optional_file(self, path: str) -> str | None:
         """As `file`, or None."""
@@ -155,7 +163,7 @@ class Reader:
         node = node_at(self._merged.root, route)
         if node is None and required:
             self._bad.add(route)
-            if self._merged.complete:
+            if self.complete:
                 self.report(path, error("missing-key", f"{path} is missing, and no profile has it",
                                         mend=f"add {path}, or build the profile on cloud-test with `extends`"))
         return node
@@ -167,11 +175,11 @@ class Reader:
         self.values[path] = value
         return value
 
-    @staticmethod
-    def _absolute(text: str, folder: Path) -> str:
-        if text.startswith(SAMPLE):
-            folder, text = asset("manifests") / "sample", text.removeprefix(SAMPLE)
-        return os.path.normpath(folder / text)
+
+def _absolute(text: str, folder: Path, escape: Callable[[str], str] = str) -> str:
+    if text.startswith(SAMPLE):
+        folder, text = asset("manifests") / "sample", text.removeprefix(SAMPLE)
+    return os.path.normpath(Path(escape(str(folder))) / text)
 
 
 def _route(path: str) -> Route:

@@ -275,6 +275,7 @@ class _Builder:
                 if not text.isprintable():
                     self.found.append(error("not-allowed", "the text holds a line break or another control character",
                                             mend="write it on one line, in visible characters", position=at))
+                    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
                 return text
 
 
