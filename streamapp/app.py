@@ -126,6 +126,8 @@ def __getattr__(name: str) -> Any:
 def main(arguments: list[str]) -> int:
     """Run Faust's worker for this app (``python -m streamapp consumer``); ends by SystemExit."""
     app = make_app()
-    sys.argv = ["faust", "worker", "--loglevel", app.settings.web.log_level]
+    # Faust names its levels crit, error, warn, info, debug.
+    level = app.settings.web.log_level.lower().removesuffix("ing")
+    sys.argv = ["faust", "--quiet", "worker", "--loglevel", level]
     app.main()
     return 0
