@@ -15,12 +15,15 @@ from pathlib import Path
 from typing import Any
 
 
-def write_private(path: Path, content: bytes | str) -> None:
-    """Replace `path` (mode 0600) in one step; after a crash it holds the old content or the new, never a part."""
+def write_private(path: Path, content: bytes | str, owner: tuple[int, int] | None = None) -> None:
+    """Replace `path` (mode 0600, owned by (uid, gid) where given) in one step; after a crash it holds the old content
+    or the new, never a part."""
     data = content.encode() if isinstance(content, str) else content
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(descriptor, "wb") as file:
+            if owner is not None:
+                os.fchown(descriptor, *owner)
             file.write(data)
             file.flush()
             os.fsync(file.fileno())

@@ -61,10 +61,15 @@ class Home:
         if existing is None:
             self._make_folder(name, tags)
         elif existing["name"] != name:
-            raise Refused([error("foreign-home", f"{self.path} belongs to {existing['name']}, not to {name}",
-                                 mend="destroy that environment first, or use another state folder")])
+            raise self.foreign(name)
         elif existing["tags"] != dict(tags):
             write_json(self._group_file, existing | {"tags": dict(tags)})
+
+    def foreign(self, name: str) -> Refused:
+        """What to raise where the folder is not `name`'s."""
+        owner = self.require()["name"]
+        return Refused([error("foreign-home", f"{self.path} belongs to {owner}, not to {name}",
+                              mend="destroy that environment first, or use another state folder")])
 
     def _make_folder(self, name: str, tags: Mapping[str, str]) -> None:
         self.path.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -1,8 +1,9 @@
 """Becomes a program: reads what to run from a private file or standard input, and executes it.
 
 Run as a script, with the path of a JSON file or `-`: {"command": [...], "environment": {...}, "directory": str,
-"user": str or null, "parent": pid or null}. So no secret is ever in an argument or in the supervisor's own
-configuration. Standard library only: it runs before every start. With `parent` the program dies with that process.
+"user": str or null, "parent": pid or null, "input": str}. So no secret is ever in an argument or in the
+supervisor's own configuration. Standard library only: it runs before every start. With `parent` the program dies with
+that process; `input` (at most some KiB) is its standard input where the description came by ours.
 """
 
 from __future__ import annotations
@@ -41,9 +42,11 @@ def _read(source: str) -> dict[str, Any]:
         with open(source, "rb") as file:  # noqa: PTH123 - pathlib would double the time of a start
             return dict(json.load(file))
     program = dict(json.loads(sys.stdin.buffer.read()))
-    null = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(null, 0)
-    os.close(null)
+    reader, writer = os.pipe()
+    os.write(writer, program["input"].encode())
+    os.close(writer)
+    os.dup2(reader, 0)
+    os.close(reader)
     return program
 
 

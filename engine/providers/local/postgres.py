@@ -1,0 +1,161 @@
+"""The resource type `postgres`: a PostgreSQL server of its own.
+
+Owns: bringing the server to its spec, in place or by a restart, whichever a setting needs. Must not: know what is in
+its databases.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import psycopg
+
+from engine.model.diagnostic import Refused, error
+from engine.model.value import Attributes
+from engine.providers.base import Context, Progress, SecretStore
+from engine.providers.local import cluster
+from engine.providers.local.access import Access
+from engine.providers.local.cluster import Cluster
+from engine.providers.local.home import Home
+from engine.providers.local.processes import Processes
+
+
+class PostgresType:
+    """{name, tags, version, parameters, admin_secret}."""
+
+    type = "postgres"
+    immutable = frozenset({"version"})
+
+    def __init__(self, home: Home, processes: Processes, secrets: SecretStore, access: Access) -> None:
+        self._home, self._processes, self._secrets, self._access = home, processes, secrets, access
+
+    def observe(self, name: str) -> Attributes | None:
+        """The live spec; `needs`: `start` where it is down, `configuration` where its file was changed by another
+        hand, `restart` where a setting waits for one, `admin-password` where the secret was rotated."""
+        record = self._home.record(self.type, name)
+        if record is None or not Cluster(self._home, name).exists():
+            return None
+        server = Cluster(self._home, name)
+        live: dict[str, Any] = {key: record[key] for key in ("name", "tags", "parameters", "admin_secret")}
+        live["version"] = int((server.data / "PG_VERSION").read_text())
+        needs = self._needs(server, record)
+        return live | ({"needs": needs} if needs else {})
+
+    def _needs(self, server: Cluster, record: Mapping[str, Any]) -> list[str]:
+        needs = []
+        port = self._home.port(self._port_key(server.name))
+        if server.configuration.read_text() != server.render(port, record["parameters"]):
+            needs.append("configuration")
+        if record["admin_fingerprint"] != self._fingerprint(record["admin_secret"]):
+            needs.append("admin-password")
+        if not self._up(server.name):
+            needs.append("start")
+        elif "admin-password" not in needs and self._waits_for_restart(server.name):
+            needs.append("restart")
+        return needs
+
+    def apply(self, name: str, spec: Attributes, context: Context) -> None:
+        """Initialise it, change it in place, or start it again."""
+        _check_version(spec["version"])
+        parameters = spec["parameters"]
+        assert isinstance(parameters, Mapping)
+        server = Cluster(self._home, name)
+        self._processes.start()
+        record = {**spec, "admin_fingerprint": self._initialise(server, spec, context)}
+        if not self._up(name):
+            self._processes.stop(name)
+            _, former = self._home.free_port(self._port_key(name))
+            if former is not None:
+                context.emit(Progress(note=f"port {former} is taken by another process; another is chosen"))
+        changed = server.configure(server.render(self._home.port(self._port_key(name)), parameters))
+        started = self._processes.ensure(server.program())
+        if changed and not started:
+            self._reload(name, context)
+        # Last, so that an interrupted change still shows as a difference between the file and the record.
+        self._home.save_record(self.type, name, record)
+
+    def _initialise(self, server: Cluster, spec: Attributes, context: Context) -> str:
+        """Make the cluster, or give it the present password; returns the password's fingerprint."""
+        secret = str(spec["admin_secret"])
+        password = self._secrets.get(secret)
+        fingerprint = self._secrets.fingerprint(password)
+        if not server.exists():
+            context.emit(Progress(note="initialising the cluster"))
+            self._processes.remove(server.name)
+            # Recorded first: a cluster without its record would have a password that nobody knows of.
+            self._home.save_record(self.type, server.name, {**spec, "admin_fingerprint": fingerprint})
+            server.initialise(cluster.verifier(password))
+        elif (self._home.record(self.type, server.name) or {}).get("admin_fingerprint") != fingerprint:
+            context.emit(Progress(note="changing the administrator's password"))
+            self._processes.stop(server.name)
+            server.set_password(cluster.verifier(password))
+            self._home.save_record(self.type, server.name, {
+                **(self._home.record(self.type, server.name) or {}), "admin_secret": secret,
+                "admin_fingerprint": fingerprint})
+        return fingerprint
+
+    def _reload(self, name: str, context: Context) -> None:
+        with self._access.administer(name) as connection:
+            loaded = _one(connection, "SELECT pg_conf_load_time()")
+            connection.execute("SELECT pg_reload_conf()")
+            deadline = time.monotonic() + 10
+            while _one(connection, "SELECT pg_conf_load_time()") == loaded and time.monotonic() < deadline:
+                time.sleep(0.02)
+        if self._waits_for_restart(name):
+            context.emit(Progress(note="restarting: a parameter needs it"))
+            self._processes.restart(name)
+
+    def ready(self, name: str) -> str | None:
+        """None where it answers a query."""
+        try:
+            with self._access.administer(name) as connection:
+                _one(connection, "SELECT 1")
+        except (Refused, psycopg.Error):
+            return "PostgreSQL to answer"
+        return None
+
+    def delete(self, name: str, context: Context) -> None:
+        """Stop the server and remove its data."""
+        if self._home.group() is None:
+            return
+        self._processes.remove(name)
+        Cluster(self._home, name).remove()
+        self._home.drop_port(self._port_key(name))
+        self._home.drop_record(self.type, name)
+
+    def inventory(self) -> Sequence[str]:
+        """The recorded servers."""
+        return self._home.records(self.type)
+
+    def _up(self, name: str) -> bool:
+        status = self._processes.status(name)
+        return status is not None and status.state == "RUNNING"
+
+    def _fingerprint(self, secret: str) -> str | None:
+        described = self._secrets.describe(secret)
+        return None if described is None else described.fingerprint
+
+    def _waits_for_restart(self, name: str) -> bool:
+        try:
+            with self._access.administer(name) as connection:
+                return bool(_one(connection, "SELECT count(*) FROM pg_settings WHERE pending_restart"))
+        except (Refused, psycopg.Error):
+            return False
+
+    @staticmethod
+    def _port_key(name: str) -> str:
+        return f"postgres/{name}"
+
+
+def _check_version(wanted: object) -> None:
+    offered = cluster.binaries_version()
+    if wanted != offered:
+        raise Refused([error("postgres-version", f"this txplan brings PostgreSQL {offered}, not {wanted}",
+                             mend=f"set postgres.version to {offered}")])
+
+
+def _one(connection: psycopg.Connection[tuple[Any, ...]], query: str) -> Any:
+    row = connection.execute(query.encode()).fetchone()
+    return None if row is None else row[0]
