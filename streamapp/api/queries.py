@@ -57,7 +57,9 @@ WHERE o.order_id = $1
 WALLET = """
 SELECT tx_id, event_time, entry_type, amount, amount_signed, related_id, related_type
 FROM bo.ledger_entries
-WHERE wallet_id = $1 AND event_time >= coalesce($2, '-infinity') AND event_time < coalesce($3, 'infinity')
+WHERE wallet_id = $1
+  AND event_time >= coalesce($2::timestamptz, '-infinity')
+  AND event_time < coalesce($3::timestamptz, 'infinity')
 ORDER BY event_time DESC, tx_id
 LIMIT $4
 """
