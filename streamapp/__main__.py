@@ -14,6 +14,7 @@ from streamapp.settings import SettingsError
 
 # Name to "module:function"; the function takes the remaining arguments and returns the exit code.
 JOBS = {
+    "backfill": "streamapp.backfill.run:main",
     "migrate": "streamapp.migrate:main",
     "consumer": "streamapp.app:main",
     "api": "streamapp.api.server:main",

@@ -30,9 +30,9 @@ TEXT_LIMIT = 1024
 VERSION_LIMIT = 2**63 - 1
 AMOUNT = re.compile(r"-?[0-9]{1,16}(\.[0-9]{1,2})?")
 
-_PLUS = frozenset({"CHARGE", "MINT", "RECEIVE", "REFUND_IN"})
-_MINUS = frozenset({"WITHDRAW", "BURN", "PAYMENT", "REFUND_OUT"})
-_ZERO = frozenset({"HOLD", "RELEASE"})
+PLUS = frozenset({"CHARGE", "MINT", "RECEIVE", "REFUND_IN"})
+MINUS = frozenset({"WITHDRAW", "BURN", "PAYMENT", "REFUND_OUT"})
+ZERO = frozenset({"HOLD", "RELEASE"})
 
 
 class ContractViolation(Exception):
@@ -180,11 +180,11 @@ def key_of(record: Record) -> str:
 
 def signed_amount(entry_type: str, amount: Decimal) -> Decimal | None:
     """The amount with the sign of its entry type; None for a type that has none defined."""
-    if entry_type in _MINUS:
+    if entry_type in MINUS:
         return -amount
-    if entry_type in _PLUS:
+    if entry_type in PLUS:
         return amount
-    return Decimal(0) if entry_type in _ZERO else None
+    return Decimal(0) if entry_type in ZERO else None
 
 
 def _parse(decoder: msgspec.json.Decoder[_Wire], raw: bytes | None) -> _Wire:

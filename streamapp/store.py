@@ -80,6 +80,7 @@ async def prepare(conn: Connection) -> None:
     """
     await conn.set_autocommit(True)
     await conn.execute("SET work_mem = '64MB'")
+    await conn.execute("SET TimeZone = 'UTC'")
     for entity in ENTITIES:
         await conn.execute(entity.stage_sql().encode())
 
@@ -114,8 +115,8 @@ async def apply_batch(
             if rows[entity.stage]:
                 await copy_rows(conn, entity, rows[entity.stage])
                 merged = await merge(conn, entity, src, len(rows[entity.stage]))
-                for partition, found in merged.items():
-                    _add(books[topics[entity.stage], partition], found)
+                for number, found in merged.items():
+                    _add(books[topics[entity.stage], number or 0], found)
         await write_dlq(conn, broken)
         await _write_progress(conn, progress, books)
     return books
@@ -131,9 +132,15 @@ async def copy_rows(conn: Connection, entity: Entity, rows: Iterable[tuple[Any, 
             await copy.write_row(row)
 
 
-async def merge(conn: Connection, entity: Entity, src: str, staged: int) -> dict[int, Counts]:
-    """Merges the `staged` rows of the entity's stage; what became of them, by partition."""
-    result: dict[int, Counts] = {}
+async def copy_csv(conn: Connection, entity: Entity, data: bytes | memoryview) -> None:
+    """COPY of rows in CSV into the entity's stage, in the same columns as `copy_rows`."""
+    async with conn.cursor() as cursor, cursor.copy(entity.copy_sql("CSV").encode()) as copy:
+        await copy.write(data)
+
+
+async def merge(conn: Connection, entity: Entity, src: str, staged: int) -> dict[int | None, Counts]:
+    """Merges the `staged` rows of the stage; what became of them by src_partition (None: it has none)."""
+    result: dict[int | None, Counts] = {}
     cursor = await conn.execute(entity.merge_sql().encode(), {"src": src})
     for partition, applied, conflict in await cursor.fetchall():
         result[partition] = Counts(applied=applied, conflict=conflict)
