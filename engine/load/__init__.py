@@ -1,7 +1,7 @@
 """From a YAML file to a manifest, or to everything that is wrong with it.
 
-Owns: `load_manifest`, and what is given to those who write one: the schema and a first manifest. Must not: read anything
-live (the target, the clock, the environment's variables).
+Owns: `load_manifest`, and what is given to those who write one: the schema and a first manifest. Must not: read
+anything live (the target, the clock, the environment's variables).
 """
 
 from __future__ import annotations

@@ -15,6 +15,7 @@ from engine.model.diagnostic import error
 from engine.model.manifest import (
     Api,
     Backfill,
+    BackfillSource,
     Broker,
     BrokerEngine,
     Consumer,
@@ -47,7 +48,7 @@ def build(reader: Reader, file: str) -> Manifest:
         hubs=tuple(_hub(reader, key) for key in ("ledger", "order")), secrets=_secrets(reader),
         cutover=Cutover(reader.instant("cutover.at"), reader.duration("cutover.skew"),
                         reader.duration("cutover.recovery_buffer")),
-        backfill=Backfill(_source(reader, "backfill.source"), reader.integer("backfill.chunk_rows")),
+        backfill=Backfill(_backfill_source(reader), reader.integer("backfill.chunk_rows")),
         consumer=Consumer(reader.integer("consumer.replicas"), reader.integer("consumer.batch_records")),
         api=Api(reader.integer("api.replicas")), load=_load(reader), slo=_slo(reader),
         migrations=reader.optional_file("migrations") or str(asset("migrations")))
@@ -56,12 +57,11 @@ def build(reader: Reader, file: str) -> Manifest:
 
 def _names(reader: Reader) -> Names:
     env = reader.text("env")
-    if env and env not in ENV_SHORT and not reader.has("names.env_short"):
-        reader.fail("names.env_short", error(
-            "missing-key", f"the env {env} has no short form of its own", rule="P3.3",
-            mend=f"add names.env_short, or take one of {', '.join(ENV_SHORT)}"))
+    if reader.ok("env") and env not in ENV_SHORT and not reader.has("names.env_short"):
+        reader.report("env", error("missing-key", f"names.env_short is missing, and the env {env} has no short form",
+                                   mend=f"add names.env_short, or take one of {', '.join(ENV_SHORT)}", rule="P3.3"))
     return Names(team=reader.text("team"), project=reader.text("project"), short=reader.text("names.short"),
-                 owner=reader.text("owner"), env=env, env_short=reader.text("names.env_short", ENV_SHORT.get(env)))
+                 owner=reader.text("owner"), env=env, env_short=reader.text("names.env_short", ENV_SHORT.get(env, "")))
 
 
 def _postgres(reader: Reader) -> Postgres:
@@ -96,14 +96,17 @@ def _secret(reader: Reader, name: str) -> Secret:
     return Secret(name, from_env=reader.optional(f"{at}.from_env"), from_file=reader.optional_file(f"{at}.from_file"))
 
 
-def _source(reader: Reader, path: str) -> FilesSource | PostgresSource | SyntheticSource | None:
+def _backfill_source(reader: Reader) -> BackfillSource | None:
+    at = "backfill.source.postgres"
+    return _source_database(reader, at) if reader.has(at) else _source(reader, "backfill.source")
+
+
+def _source(reader: Reader, path: str) -> FilesSource | SyntheticSource | None:
     if reader.has(f"{path}.files"):
         return FilesSource(reader.files(f"{path}.files.orders"), reader.files(f"{path}.files.ledger"))
     if reader.has(f"{path}.synthetic"):
         return _synthetic(reader, f"{path}.synthetic")
-    if reader.has(f"{path}.postgres"):
-        return _source_database(reader, f"{path}.postgres")
-    reader.text(path)
+    reader.text(path)  # none
     return None
 
 
@@ -123,9 +126,7 @@ def _source_database(reader: Reader, at: str) -> PostgresSource:
 
 
 def _load(reader: Reader) -> Load:
-    source = _source(reader, "load.source")
-    assert not isinstance(source, PostgresSource)  # the schema gives no such choice
-    return Load(source=source, events_per_s=reader.integer("load.events_per_s"),
+    return Load(source=_source(reader, "load.source"), events_per_s=reader.integer("load.events_per_s"),
                 requests_per_s=reader.integer("load.requests_per_s"), duration=reader.duration("load.duration"))
 
 

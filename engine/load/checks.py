@@ -111,7 +111,7 @@ def _secrets(manifest: Manifest, reader: Reader) -> Iterator[Finding]:
     known = {secret.name for secret in manifest.secrets}
     for name in NEEDED_SECRETS:
         if name not in known and reader.complete:
-            yield "secrets", error("missing-key", f"secrets.{name} is missing, and no profile has it",
+            yield "profile", error("missing-key", f"secrets.{name} is missing, and no profile has it",
                                    mend=f"add {name}: {{generate: 32}} to secrets")
     references = [("broker.password", manifest.broker.password)]
     if isinstance(manifest.backfill.source, PostgresSource):
@@ -140,7 +140,7 @@ def _files(manifest: Manifest, reader: Reader) -> Iterator[Finding]:
 
 
 def _matches(pattern: str) -> bool:
-    return any(_is(path, Path.is_file) for path in glob.iglob(pattern))  # noqa: PTH207 - the pattern is absolute
+    return any(_is(path, Path.is_file) for path in glob.iglob(pattern))
 
 
 def _is(path: str, wanted: Callable[[Path], bool]) -> bool:

@@ -14,6 +14,7 @@ from pathlib import Path
 from engine.assets import asset
 from engine.load.schema import Schema, find
 from engine.load.tree import Node, Route, read_tree, shorten
+from engine.model.address import Position
 from engine.model.diagnostic import Diagnostic, error
 
 _CHOICES = (("backfill", "source"), ("load", "source"))
@@ -26,7 +27,6 @@ class Merged:
     root: Node
     bad: set[Route] = field(default_factory=set)
     complete: bool = True
-    profile: str = ""
 
 
 def load_merged(path: Path) -> tuple[Merged | None, list[Diagnostic]]:
@@ -39,7 +39,7 @@ def load_merged(path: Path) -> tuple[Merged | None, list[Diagnostic]]:
     root, found = _read(path, str(path), schema, bad, profile=False)
     if root is None:
         return None, found
-    merged = Merged(root, bad)
+    merged = Merged(root, bad, complete=_reference(root, "profile") is not None)
     chain, current, key = [path.absolute()], root, "profile"
     while reference := _reference(current, key):
         target, problem = _locate(reference, current)
@@ -68,9 +68,9 @@ def _read(path: Path, shown: str, schema: Schema, bad: set[Route], *, profile: b
     root, found = read_tree(path, shown)
     if root is not None or not found:
         if root is None or root.entries is None:
-            position = root.at if root else None
             return None, [*found, error("wrong-type", f"{shown} holds no mapping of keys to values",
-                                        mend="start with a key, such as project: txlookup", position=position)]
+                                        mend="start with a key, such as project: txlookup",
+                                        position=root.at if root else Position(shown, 1, 1))]
         found.extend(schema.check(root, profile=profile, bad=bad))
     return root, found
 

@@ -164,8 +164,8 @@ class Reader:
         if node is None and required:
             self._bad.add(route)
             if self.complete:
-                self.report(path, error("missing-key", f"{path} is missing, and no profile has it",
-                                        mend=f"add {path}, or build the profile on cloud-test with `extends`"))
+                self.report("profile", error("missing-key", f"{path} is missing, and no profile has it",
+                                             mend=f"add {path}, or build the profile on cloud-test with `extends`"))
         return node
 
     def _usable(self, route: Route) -> bool:

@@ -70,9 +70,8 @@ def _diagnose(problem: ValidationError, root: Node, bad: set[Route]) -> Iterable
         return [error(code, f"{dotted(route)} cannot have the key {shorten(key)}", mend=mend,
                       position=find(root, route, key))]
     bad.add(route)
-    summary = f"{dotted(route)} {_wrong(keyword, problem.validator_value, problem.instance, schema)}"
-    if keyword in ("pattern", "enum", "const", "format") and not is_secret(route):
-        summary += f"; it is {shorten(str(problem.instance))}"
+    shown = "" if is_secret(route) else f", not {shorten(str(problem.instance))}"
+    summary = f"{dotted(route)} {_wrong(keyword, problem.validator_value, problem.instance, shown)}"
     return [error(code, summary, detail=_detail(schema), mend=mend or _mend(keyword, problem, schema),
                   position=find(root, route))]
 
@@ -82,10 +81,12 @@ def _unknown_keys(route: Route, schema: Mapping[str, Any], root: Node) -> Iterab
     known = list(schema.get("properties", {}))
     for key in node.entries or {} if node else {}:
         if key not in known:
-            near = difflib.get_close_matches(key, known, n=1)
-            mend = f"did you mean {near[0]}?" if near else "known here: " + ", ".join(known)
+            near = difflib.get_close_matches(key, known, n=1, cutoff=0.7)
+            mend = f"did you mean {near[0]}?" if near else schema.get("x-mend", "known here: " + ", ".join(known))
             place = f" in {dotted(route)}" if route else ""
-            yield error("unknown-key", f"unknown key {shorten(key)}{place}", mend=mend,
+            # A key that is no slip of the pen may mean more than an unknown one: a secret's text, say.
+            code = "unknown-key" if near else schema.get("x-codes", {}).get("additionalProperties", "unknown-key")
+            yield error(code, f"unknown key {shorten(key)}{place}", mend=mend,
                         position=find(root, route, key))
 
 
@@ -95,21 +96,20 @@ def _missing_keys(route: Route, schema: Mapping[str, Any], root: Node, bad: set[
         # jsonschema reports each missing key by itself, without its name: all are told at the first.
         if node and key not in (node.entries or {}) and (*route, key) not in bad:
             bad.add((*route, key))
-            examples = _examples(schema["properties"][key])
-            yield error("missing-key", f"{dotted((*route, key))} is missing",
-                        detail=schema["properties"][key].get("description", ""),
-                        mend=f"add {key}: {examples}" if examples else f"add {key}", position=find(root, route))
+            known = schema["properties"][key]
+            yield error("missing-key", f"{dotted((*route, key))} is missing", detail=known["description"],
+                        mend=f"add {key}, such as {key}: {known['examples'][0]}", position=find(root, route))
 
 
-def _wrong(keyword: str, limit: Any, instance: Any, schema: Mapping[str, Any]) -> str:
+def _wrong(keyword: str, limit: Any, instance: Any, but: str) -> str:
     match keyword:
         case "type":
             names = [limit] if isinstance(limit, str) else limit
             return f"must be {' or '.join(_TYPES[name] for name in names)}, not {_kind(instance)}"
         case "enum":
-            return "must be one of " + ", ".join(limit)
+            return f"must be one of {', '.join(limit)}{but}"
         case "minimum" | "maximum":
-            return f"must be {'at least' if keyword == 'minimum' else 'at most'} {limit}, not {instance}"
+            return f"must be {'at least' if keyword == 'minimum' else 'at most'} {limit}{but}"
         case "minLength":
             return "must not be empty"
         case "maxLength":
@@ -117,7 +117,7 @@ def _wrong(keyword: str, limit: Any, instance: Any, schema: Mapping[str, Any]) -
         case "minProperties" | "maxProperties":
             return f"must have {'at least' if keyword == 'minProperties' else 'at most'} {limit} of its keys"
         case _:
-            return f"must be {str(schema.get('title', 'one of the allowed values')).lower()} as described"
+            return f"must be as described{but}"
 
 
 def _mend(keyword: str, problem: ValidationError, schema: Mapping[str, Any]) -> str:
@@ -145,8 +145,10 @@ def _kind(value: Any) -> str:
             return "empty"
         case bool():
             return "true or false"
-        case int() | float():
-            return "a number"
+        case int():
+            return "a whole number"
+        case float():
+            return "a number with a fraction"
         case str():
             return "text"
         case list():
