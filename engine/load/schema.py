@@ -70,7 +70,7 @@ def _diagnose(problem: ValidationError, root: Node, bad: set[Route]) -> Iterable
         return [error(code, f"{dotted(route)} cannot have the key {shorten(key)}", mend=mend,
                       position=find(root, route, key))]
     bad.add(route)
-    shown = "" if is_secret(route) else f", not {shorten(str(problem.instance))}"
+    shown = None if is_secret(route) else shorten(str(problem.instance))
     summary = f"{dotted(route)} {_wrong(keyword, problem.validator_value, problem.instance, shown)}"
     return [error(code, summary, detail=_detail(schema), mend=mend or _mend(keyword, problem, schema),
                   position=find(root, route))]
@@ -101,7 +101,8 @@ def _missing_keys(route: Route, schema: Mapping[str, Any], root: Node, bad: set[
                         mend=f"add {key}, such as {key}: {known['examples'][0]}", position=find(root, route))
 
 
-def _wrong(keyword: str, limit: Any, instance: Any, but: str) -> str:
+def _wrong(keyword: str, limit: Any, instance: Any, shown: str | None) -> str:
+    but = f", not {shown}" if shown is not None else ""
     match keyword:
         case "type":
             names = [limit] if isinstance(limit, str) else limit
@@ -117,7 +118,7 @@ def _wrong(keyword: str, limit: Any, instance: Any, but: str) -> str:
         case "minProperties" | "maxProperties":
             return f"must have {'at least' if keyword == 'minProperties' else 'at most'} {limit} of its keys"
         case _:
-            return f"must be as described{but}"
+            return f"cannot be {shown}" if shown else "cannot be what stands there"
 
 
 def _mend(keyword: str, problem: ValidationError, schema: Mapping[str, Any]) -> str:

@@ -167,7 +167,8 @@ class Slo:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """One environment. `digest` is over all values; `positions` maps a dotted path to where it was declared."""
+    """One environment. `values` maps a dotted path to its value as it was read (durations in seconds, paths as they
+    were written), `digest` is over them, and `positions` maps a dotted path to where it was declared."""
 
     file: str
     digest: str

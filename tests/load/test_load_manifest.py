@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -145,3 +146,13 @@ def test_a_first_manifest_is_valid_at_once(
     names = manifest.names
     assert (names.owner, names.env, names.project, names.team) == (owner, env, project, team)
     assert manifest.ttl == date(2027, 1, 31)
+
+
+def test_the_comments_of_a_first_manifest_are_valid_too(tmp_path: Path) -> None:
+    """Taken out of their comments, the examples lack nothing but the files that they name."""
+    text = first_manifest("kim", "dev", "txlookup", "team4", date(2027, 1, 31))
+    head, _, examples = text.partition("# backfill:")
+    path = tmp_path / "first.yaml"
+    path.write_text(head + re.sub("^# ?", "", "# backfill:" + examples, flags=re.MULTILINE))
+    _, found = load_manifest(path, today=TODAY)
+    assert [diagnostic.code for diagnostic in found] == ["no-files", "no-files"]
