@@ -15,6 +15,7 @@ from streamapp.settings import SettingsError
 # Name to "module:function"; the function takes the remaining arguments and returns the exit code.
 JOBS = {
     "backfill": "streamapp.backfill.run:main",
+    "feed": "streamapp.feed:main",
     "migrate": "streamapp.migrate:main",
     "consumer": "streamapp.app:main",
     "api": "streamapp.api.server:main",
@@ -35,6 +36,11 @@ def main(arguments: list[str]) -> int:
         report.error(report.JobError("settings", "the environment variables are not usable", str(problem)))
     except report.JobError as problem:
         report.error(problem)
+    except Exception as problem:
+        # A bug, or a fault that no job expects: the one who waits for a line still gets one. Its type alone,
+        # since a message may quote a row; the traceback is for the log.
+        report.error(report.JobError("internal", "the job failed unexpectedly", type(problem).__name__))
+        raise
     return 1
 
 

@@ -82,11 +82,12 @@ def to_csv(good: pa.Table) -> memoryview:
     return sink.getbuffer()
 
 
-def from_records(entity: Entity, records: Sequence[Record], numbers: Sequence[int]) -> pa.Table:
-    """Records that the contract has decoded, in the store's columns."""
+def from_records(entity: Entity, records: Sequence[tuple[int, Record]]) -> pa.Table:
+    """Records that the contract has decoded, each with its place, in the store's columns."""
+    numbers, rows = zip(*records, strict=True)
     columns = {
         name: pa.array(values, _TYPE[_kind(entity, name)])
-        for name, values in zip(entity.columns, zip(*records, strict=True), strict=True)
+        for name, values in zip(entity.columns, zip(*rows, strict=True), strict=True)
     }
     columns["src_partition"] = pa.nulls(len(numbers), pa.int32())
     columns["src_offset"] = pa.array(numbers, pa.int64())

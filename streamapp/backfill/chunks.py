@@ -1,12 +1,12 @@
-"""A chunk: what one transaction of the backfill writes, made from the rows of any source.
+"""From a source's blocks of rows to chunks, each of which is one transaction of the backfill.
 
-Owns the split of a chunk into rows for COPY, broken rows and rows left to the stream. Must not read a source
+Owns the split of a block into rows for COPY, broken rows and rows left to the stream. Must not read a source
 or write to a database; it runs in the reading thread, beside the merge of the chunk before it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, Protocol
@@ -20,6 +20,7 @@ from streamapp.contract import (
     Record,
     decode_ledger,
     decode_order,
+    encode,
 )  # fmt: skip
 from streamapp.entities import LEDGER, ORDERS, Entity
 from streamapp.store import Envelope
@@ -42,8 +43,24 @@ class Part:
 
 
 @dataclass
+class Block:
+    """Consecutive rows as a source gives them, in whichever form it has them; a place is a row's number.
+
+    `position` is where the next block begins. `rows` counts all of them.
+    """
+
+    position: str
+    rows: int
+    table: pa.Table | None = None
+    numbers: Sequence[int] = ()
+    payloads: Sequence[tuple[int, bytes]] = ()
+    records: Sequence[tuple[int, Record]] = ()
+    broken: list[Envelope] = field(default_factory=list)
+
+
+@dataclass
 class Chunk:
-    """`position` is where the next chunk begins; `rows_read` = staged + broken + left."""
+    """What one transaction writes; `rows_read` = staged + broken + left."""
 
     position: str
     rows_read: int
@@ -54,11 +71,11 @@ class Chunk:
 
 
 class SourceReader(Protocol):
-    """A source: its parts, and a part's chunks from a position (empty text: the beginning)."""
+    """A source: its parts, and a part's blocks from a position (empty text: the beginning)."""
 
     def parts(self) -> Sequence[Part]: ...
 
-    def chunks(self, part: Part, position: str, rows_before: int) -> Iterator[Chunk]: ...
+    def blocks(self, part: Part, position: str, rows_before: int) -> Iterator[Block]: ...
 
 
 def event_time(record: Record) -> datetime:
@@ -68,42 +85,47 @@ def event_time(record: Record) -> datetime:
     return record.event_time
 
 
-def from_table(part: Part, table: pa.Table, numbers: pa.Int64Array, limit: datetime | None, position: str) -> Chunk:
-    """A chunk of typed or text columns. `numbers` are the rows' places in the part."""
-    checked = columns.check(part.entity, table, numbers)
-    good = checked.good if limit is None else columns.before(part.entity, checked.good, limit)
-    chunk = Chunk(position, table.num_rows, left=checked.good.num_rows - good.num_rows)
-    if good.num_rows:
-        chunk.csv.append(columns.to_csv(good))
-        chunk.staged = good.num_rows
-    if checked.doubtful:
-        raws = columns.payloads(table, checked.doubtful)
-        places = [numbers[i].as_py() for i in checked.doubtful]
-        add_payloads(chunk, part, zip(places, raws, strict=True), limit)
+def chunk_of(part: Part, block: Block, limit: datetime | None) -> Chunk:
+    """The block, checked. `limit` is the exclusive end of what the backfill owns, None for no end."""
+    chunk = Chunk(block.position, block.rows, broken=list(block.broken))
+    payloads = list(block.payloads)
+    if block.table is not None:
+        payloads += _table(chunk, part, block.table, block.numbers, limit)
+    records = list(block.records)
+    decode = DECODERS[part.entity.table]
+    for place, raw in payloads:
+        try:
+            records.append((place, decode(raw)))
+        except ContractViolation as violation:
+            chunk.broken.append(Envelope(part.topic, 0, place, None, raw, violation))
+    owned = [(p, r) for p, r in records if limit is None or event_time(r) < limit]
+    chunk.left += len(records) - len(owned)
+    if owned:
+        chunk.csv.append(columns.to_csv(columns.from_records(part.entity, owned)))
+        chunk.staged += len(owned)
     return chunk
 
 
-def add_payloads(chunk: Chunk, part: Part, payloads: Iterable[tuple[int, bytes]], limit: datetime | None) -> None:
-    """Decodes rows one by one through the contract; `payloads` are (place, JSON)."""
-    decode = DECODERS[part.entity.table]
-    records: list[Record] = []
-    numbers: list[int] = []
-    for place, raw in payloads:
-        try:
-            record = decode(raw)
-        except ContractViolation as violation:
-            chunk.broken.append(Envelope(part.topic, 0, place, None, raw, violation))
-            continue
-        if limit is not None and event_time(record) >= limit:
-            chunk.left += 1
-            continue
-        records.append(record)
-        numbers.append(place)
-    add_records(chunk, part, records, numbers)
+def raw_rows(block: Block) -> Iterator[bytes]:
+    """The block's rows as message values, broken ones with the bytes they have."""
+    if block.table is not None:
+        yield from columns.payloads(block.table, range(block.table.num_rows))
+    yield from (raw for _, raw in block.payloads)
+    yield from (encode(record) for _, record in block.records)
+    yield from (envelope.payload or b"" for envelope in block.broken)
 
 
-def add_records(chunk: Chunk, part: Part, records: Sequence[Record], numbers: Sequence[int]) -> None:
-    """Rows that are right already; `numbers` are their places in the part."""
-    if records:
-        chunk.csv.append(columns.to_csv(columns.from_records(part.entity, records, numbers)))
-        chunk.staged += len(records)
+def _table(
+    chunk: Chunk, part: Part, table: pa.Table, numbers: Sequence[int], limit: datetime | None
+) -> list[tuple[int, bytes]]:
+    """Stages what is surely right; gives back the doubtful rows."""
+    checked = columns.check(part.entity, table, pa.array(numbers, pa.int64()))
+    good = checked.good if limit is None else columns.before(part.entity, checked.good, limit)
+    chunk.left += checked.good.num_rows - good.num_rows
+    if good.num_rows:
+        chunk.csv.append(columns.to_csv(good))
+        chunk.staged += good.num_rows
+    if not checked.doubtful:
+        return []
+    raws = columns.payloads(table, checked.doubtful)
+    return [(numbers[i], raw) for i, raw in zip(checked.doubtful, raws, strict=True)]

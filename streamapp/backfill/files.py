@@ -10,7 +10,6 @@ import glob
 import io
 from collections import deque
 from collections.abc import Iterator, Sequence
-from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -18,7 +17,7 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
-from streamapp.backfill.chunks import Chunk, Part, add_payloads, from_table
+from streamapp.backfill.chunks import Block, Part
 from streamapp.backfill.spec import Files
 from streamapp.contract import ContractViolation
 from streamapp.entities import LEDGER, ORDERS, Entity
@@ -50,12 +49,17 @@ class FileSource:
             raise JobError("source-names", "two files have one name", "Rows are known by their file's name.")
         return found
 
-    def chunks(self, part: Part, position: str, rows_before: int) -> Iterator[Chunk]:
+    def blocks(self, part: Part, position: str, rows_before: int) -> Iterator[Block]:
         """Raises JobError source-unreadable where a file is not what its name says."""
         path = self._paths[part.name]
-        read = {".parquet": _parquet, ".csv": _csv}.get(path.suffix, _json_lines)
+        start, size = int(position or 0), self._spec.chunk_rows
         try:
-            yield from read(path, part, self._spec.chunk_rows, self._spec.before, int(position or 0), rows_before)
+            if path.suffix == ".parquet":
+                yield from _parquet(path, size, start)
+            elif path.suffix == ".csv":
+                yield from _csv(path, part, size, start)
+            else:
+                yield from _json_lines(path, size, start, rows_before)
         except (pa.ArrowException, OSError) as problem:
             raise JobError("source-unreadable", f"{path.name} cannot be read", str(problem)) from problem
 
@@ -79,7 +83,7 @@ def _matches(pattern: str) -> list[Path]:
     return paths
 
 
-def _parquet(path: Path, part: Part, size: int, limit: datetime | None, position: int, _: int) -> Iterator[Chunk]:
+def _parquet(path: Path, size: int, position: int) -> Iterator[Block]:
     with pq.ParquetFile(path, pre_buffer=False) as file:
         groups = [file.metadata.row_group(i).num_rows for i in range(file.num_row_groups)]
         first = 0
@@ -91,13 +95,10 @@ def _parquet(path: Path, part: Part, size: int, limit: datetime | None, position
             if first <= position:
                 continue
             table = pa.table(batch).slice(max(position - start, 0))
-            numbers = pa.array(range(first - table.num_rows + 1, first + 1), pa.int64())
-            yield from_table(part, table, numbers, limit, str(first))
+            yield Block(str(first), table.num_rows, table, range(first - table.num_rows + 1, first + 1))
 
 
-def _json_lines(
-    path: Path, part: Part, size: int, limit: datetime | None, position: int, rows_before: int
-) -> Iterator[Chunk]:
+def _json_lines(path: Path, size: int, position: int, rows_before: int) -> Iterator[Block]:
     """The position is in bytes. Empty lines are counted as lines and read as nothing."""
     line = rows_before
     with path.open("rb", buffering=_BLOCK) as file:
@@ -106,11 +107,9 @@ def _json_lines(
             lines = [text for _, text in zip(range(size), file, strict=False)]
             if not lines:
                 return
-            chunk = Chunk(str(file.tell()), len(lines))
             numbered = enumerate((text.strip() for text in lines), line + 1)
-            add_payloads(chunk, part, ((n, text) for n, text in numbered if text), limit)
             line += len(lines)
-            yield chunk
+            yield Block(str(file.tell()), len(lines), payloads=[(n, text) for n, text in numbered if text])
 
 
 class _Skipped:
@@ -128,7 +127,7 @@ class _Skipped:
         return self.rows.popleft() if self.rows and self.rows[0].number == number else None
 
 
-def _csv(path: Path, part: Part, size: int, limit: datetime | None, position: int, _: int) -> Iterator[Chunk]:
+def _csv(path: Path, part: Part, size: int, position: int) -> Iterator[Block]:
     """The position is the last row's number. All columns are read as text; an empty field is null."""
     skipped = _Skipped()
     number = 1
@@ -147,13 +146,11 @@ def _csv(path: Path, part: Part, size: int, limit: datetime | None, position: in
                         broken.append(_broken(part, row))
                 if number <= position:
                     continue
-                chunk = from_table(part, table, pa.array(numbers, pa.int64()), limit, str(number))
-                chunk.rows_read += len(broken)
-                chunk.broken += broken
-                yield chunk
+                rows = len(numbers) + len(broken)
+                yield Block(str(number), rows, table, numbers, broken=broken)
     rest = [row for row in skipped.rows if row.number > position]
     if rest:
-        yield Chunk(str(rest[-1].number), len(rest), broken=[_broken(part, row) for row in rest])
+        yield Block(str(rest[-1].number), len(rest), broken=[_broken(part, row) for row in rest])
 
 
 def _open_csv(path: Path, skipped: _Skipped) -> Any:

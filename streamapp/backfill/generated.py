@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from streamapp import synthetic
-from streamapp.backfill.chunks import Chunk, Part, add_payloads, add_records, event_time
+from streamapp.backfill.chunks import Block, Part
 from streamapp.backfill.spec import Synthetic
 from streamapp.contract import LedgerEntry, PaymentOrder, Record
 from streamapp.entities import LEDGER, ORDERS
@@ -28,31 +28,21 @@ class SyntheticSource:
             Part("ledger", LEDGER, "synthetic:ledger", "", rows - -(-rows // 3)),
         ]
 
-    def chunks(self, part: Part, position: str, rows_before: int) -> Iterator[Chunk]:
+    def blocks(self, part: Part, position: str, rows_before: int) -> Iterator[Block]:
         spec, first, row = self._spec, int(position or 0), rows_before
         wanted = PaymentOrder if part.entity is ORDERS else LedgerEntry
-        for number, block in enumerate(synthetic.blocks(spec.rows, spec.seed, faults(spec), first), first):
-            records: list[Record] = []
-            places: list[int] = []
-            broken: list[tuple[int, bytes]] = []
-            chunk = Chunk(str(number + 1), 0)
-            for event in block:
-                if isinstance(event, bytes):
-                    if part.entity is not LEDGER:
-                        continue
+        for number, events in enumerate(synthetic.blocks(spec.rows, spec.seed, faults(spec), first), first):
+            records: list[tuple[int, Record]] = []
+            payloads: list[tuple[int, bytes]] = []
+            for event in events:
+                if isinstance(event, wanted):
                     row += 1
-                    broken.append((row, event))
-                elif isinstance(event, wanted):
+                    records.append((row, event))
+                elif isinstance(event, bytes) and part.entity is LEDGER:
                     row += 1
-                    if spec.before is not None and event_time(event) >= spec.before:
-                        chunk.left += 1
-                        continue
-                    records.append(event)
-                    places.append(row)
-            add_records(chunk, part, records, places)
-            add_payloads(chunk, part, broken, spec.before)
-            chunk.rows_read = chunk.staged + chunk.left + len(chunk.broken)
-            yield chunk
+                    payloads.append((row, event))
+            rows = len(records) + len(payloads)
+            yield Block(str(number + 1), rows, payloads=payloads, records=records)
 
 
 def faults(spec: Synthetic) -> synthetic.Faults:

@@ -19,7 +19,7 @@ from psycopg import sql
 from psycopg.rows import TupleRow
 
 from streamapp import settings
-from streamapp.backfill.chunks import Chunk, Part, from_table
+from streamapp.backfill.chunks import Block, Part
 from streamapp.backfill.spec import Postgres
 from streamapp.columns import ALIASES, TIME
 from streamapp.entities import LEDGER, ORDERS, Entity
@@ -54,7 +54,7 @@ class PostgresSource:
             raise JobError("source-empty", "the spec names no tables", "Give `orders_table`, `ledger_table`.")
         return found
 
-    def chunks(self, part: Part, position: str, rows_before: int) -> Iterator[Chunk]:
+    def blocks(self, part: Part, position: str, rows_before: int) -> Iterator[Block]:
         """The position is the last key, as text."""
         row = rows_before
         while True:
@@ -63,9 +63,9 @@ class PostgresSource:
             if table is None or table.num_rows == 0:
                 return
             position = table[part.entity.key][-1].as_py()
-            numbers = pa.array(range(row + 1, row + table.num_rows + 1), pa.int64())
+            numbers = range(row + 1, row + table.num_rows + 1)
             row += table.num_rows
-            yield from_table(part, table, numbers, self._spec.before, position)
+            yield Block(position, table.num_rows, table, numbers)
 
     def close(self) -> None:
         self._conn.close()

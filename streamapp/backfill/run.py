@@ -14,12 +14,13 @@ import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, nullcontext
+from datetime import datetime
 
 import psycopg
 
 from streamapp import report, store
 from streamapp.backfill.checkpoints import Books, Checkpoint, RunBooks
-from streamapp.backfill.chunks import Chunk, Part, SourceReader
+from streamapp.backfill.chunks import Chunk, Part, SourceReader, chunk_of
 from streamapp.backfill.files import FileSource
 from streamapp.backfill.generated import SyntheticSource
 from streamapp.backfill.postgres import PostgresSource
@@ -39,7 +40,7 @@ def main(_: list[str]) -> int:
     held = closing(source) if isinstance(source, PostgresSource) else nullcontext()
     with held:
         try:
-            return asyncio.run(_run(source, spec.cutover_id, spec.spec_digest, target.conninfo("txplan-backfill")))
+            return asyncio.run(_run(source, spec, target.conninfo("txplan-backfill")))
         except psycopg.OperationalError as problem:
             raise JobError("database", "the database does not answer", str(problem)) from None
         except psycopg.Error as problem:
@@ -57,17 +58,17 @@ def open_source(spec: Spec) -> SourceReader:
             return SyntheticSource(spec)
 
 
-async def _run(source: SourceReader, cutover_id: int, spec_digest: str, conninfo: str) -> int:
+async def _run(source: SourceReader, spec: Spec, conninfo: str) -> int:
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     async with await psycopg.AsyncConnection.connect(conninfo) as conn:
         await store.prepare(conn)
-        books = RunBooks(conn, cutover_id, spec_digest)
+        books = RunBooks(conn, spec.cutover_id or 0, spec.spec_digest or "")
         fresh = await books.begin()
         known = await books.checkpoints()
         if fresh:
             parts = source.parts()
-            job = _Job(conn, books, Progress(parts, known), stop)
+            job = _Job(conn, books, Progress(parts, known), stop, spec.before)
             for part in parts:
                 if not await job.part(source, part, known.get(part.name)):
                     return SIGTERM_EXIT
@@ -104,11 +105,19 @@ class Progress:
 class _Job:
     """One connection's work on the parts."""
 
-    def __init__(self, conn: store.Connection, books: RunBooks, progress: Progress, stop: asyncio.Event) -> None:
+    def __init__(
+        self,
+        conn: store.Connection,
+        books: RunBooks,
+        progress: Progress,
+        stop: asyncio.Event,
+        before: datetime | None,
+    ) -> None:
         self._conn = conn
         self._books = books
         self._progress = progress
         self._stop = stop
+        self._before = before
 
     async def part(self, source: SourceReader, part: Part, known: Checkpoint | None) -> bool:
         """Works through one part; False where SIGTERM ended it first."""
@@ -120,7 +129,8 @@ class _Job:
         state = known or Checkpoint(part.fingerprint, "", False, Books())
         if state.done:
             return True
-        chunks = source.chunks(part, state.position, state.books.read)
+        blocks = source.blocks(part, state.position, state.books.read)
+        chunks = (chunk_of(part, block, self._before) for block in blocks)
         loop = asyncio.get_running_loop()
         # One thread reads one chunk ahead: two chunks at most are in memory.
         with ThreadPoolExecutor(1, "read") as reader:
