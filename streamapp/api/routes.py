@@ -44,6 +44,7 @@ class Gate:
         self._credentials = credentials
         self._audit = audit
         self._seconds = seconds
+        self._series: dict[tuple[str, str, int], Histogram] = {}
 
     async def process_request(self, req: Request, resp: Response) -> None:
         """401 without a credential, 503 where the call could not be audited."""
@@ -66,7 +67,11 @@ class Gate:
         status = resp.status_code
         method = req.method if req.method in METHODS else "OTHER"
         route = req.uri_template or UNKNOWN_ROUTE
-        self._seconds.labels(route, method, str(status)).observe(time.perf_counter() - req.context.begun)
+        key = (route, method, status)
+        series = self._series.get(key)
+        if series is None:
+            series = self._series[key] = self._seconds.labels(route, method, str(status))
+        series.observe(time.perf_counter() - req.context.begun)
         if req.context.actor is not None:
             count = getattr(req.context, "result_count", 0)
             self._audit.add(req.context.actor, f"{method} {route}", req.path, count, status)
@@ -100,7 +105,8 @@ class Lookups:
     async def _answer(self, req: Request, resp: Response, found: dict[str, Any] | None, count: int = 1) -> None:
         if found is None:
             raise Problem(HTTPStatus.NOT_FOUND, "not-found", "No such id in the store.")
-        found["data_lag_sec"] = await self._lag.seconds()
+        lag = self._lag
+        found["data_lag_sec"] = lag.now() if lag.fresh() else await lag.seconds()
         req.context.result_count = count
         resp.content_type = "application/json"
         resp.data = _encode(found)

@@ -54,13 +54,21 @@ class Lag:
         self._read_at = float("-inf")
         self._seconds: float | None = None
 
+    def fresh(self) -> bool:
+        """Whether the last reading is young enough to count on from."""
+        return time.monotonic() - self._read_at < LAG_SECONDS
+
     async def seconds(self) -> float | None:
-        """The lag now. Raises what the pool raises where the database does not answer."""
-        if time.monotonic() - self._read_at >= LAG_SECONDS:
+        """The lag now, read anew where that is due. Raises what the pool raises where the database is away."""
+        if not self.fresh():
             async with self._lock:
-                if time.monotonic() - self._read_at >= LAG_SECONDS:
+                if not self.fresh():
                     self._seconds = await self._pool.fetchval(LAG, timeout=5)
                     self._read_at = time.monotonic()
+        return self.now()
+
+    def now(self) -> float | None:
+        """The lag now, counted on from the last reading."""
         if self._seconds is None:
             return None
         return max(0.0, round(self._seconds + time.monotonic() - self._read_at, 3))

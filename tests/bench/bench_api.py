@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import psutil
 import psycopg
 import uvicorn
 from rich.console import Console
@@ -120,17 +121,22 @@ async def load(port: int, seconds: float) -> dict[str, float]:
     ]
     await asyncio.gather(*(client.closed for client in clients))
     assert set(statuses) == {200, 404}, statuses
-    return {"rate": len(times) / (time.perf_counter() - begun), "p95": statistics.quantiles(times, n=20)[18] * 1000}
+    rate, p95 = len(times) / (time.perf_counter() - begun), statistics.quantiles(times, n=20)[18] * 1000
+    return {"rate": rate, "p95": p95, "count": len(times)}
 
 
-def measured(port: int, seconds: float) -> dict[str, float]:
-    """The client in a process of its own, after a warm-up."""
+def measured(port: int, pid: int, seconds: float) -> dict[str, float]:
+    """The client in a process of its own, after a warm-up; with the server's CPU time a request."""
+    server = psutil.Process(pid)
     for duration in (1.0, seconds):
+        before = sum(server.cpu_times()[:2])
         done = subprocess.run(
             [sys.executable, "-m", "tests.bench.bench_api", "--client", str(port), str(duration)],
             capture_output=True, check=True, text=True,
         )  # fmt: skip
-    return dict(json.loads(done.stdout))
+        after = sum(server.cpu_times()[:2])
+    answer = dict(json.loads(done.stdout))
+    return {**answer, "cpu": (after - before) / answer["count"] * 1e6}
 
 
 def run_bare(env: dict[str, str], seconds: float) -> dict[str, float]:
@@ -141,7 +147,7 @@ def run_bare(env: dict[str, str], seconds: float) -> dict[str, float]:
     )
     try:
         time.sleep(2)
-        return measured(port, seconds)
+        return measured(port, server.pid, seconds)
     finally:
         server.terminate()
         server.wait(20)
@@ -152,7 +158,7 @@ def run_api(env: dict[str, str], seconds: float, folder: Path) -> dict[str, floa
     api = Process("api", {**env, "API_CREDENTIALS": tokens, "LOG_LEVEL": "WARNING"}, folder)
     try:
         until(lambda: api.get("/readyz")[0] == 200)
-        return measured(api.port, seconds)
+        return measured(api.port, api.process.pid, seconds)
     finally:
         api.terminate()
 
@@ -164,7 +170,8 @@ def fill(database: Database) -> None:
 
 
 def main(seconds: float = 5, rounds: float = 3) -> None:
-    table = Table("round", "bare, req/s", "bare p95, ms", "API, req/s", "API p95, ms", "ratio")
+    columns = [f"{side} {figure}" for side in ("bare", "API") for figure in ("req/s", "p95 ms", "CPU µs")]
+    table = Table("round", *columns, "ratio")
     ratios = []
     with PostgresServer.started() as server, tempfile.TemporaryDirectory() as folder:
         database = server.database()
@@ -173,9 +180,9 @@ def main(seconds: float = 5, rounds: float = 3) -> None:
         for number in range(1, int(rounds) + 1):
             bare, api = run_bare(env, seconds), run_api(env, seconds, Path(folder))
             ratios.append(api["rate"] / bare["rate"])
-            cells = (f"{bare['rate']:,.0f}", f"{bare['p95']:.1f}", f"{api['rate']:,.0f}", f"{api['p95']:.1f}")
+            cells = [f"{side[name]:,.0f}" for side in (bare, api) for name in ("rate", "p95", "cpu")]
             table.add_row(str(number), *cells, f"{ratios[-1]:.2f}")
-    table.add_row("median", "", "", "", "", f"{statistics.median(ratios):.2f}")
+    table.add_row("median", *[""] * len(columns), f"{statistics.median(ratios):.2f}")
     Console().print(table)
 
 
@@ -184,6 +191,7 @@ if __name__ == "__main__":
         case ["--client", port, seconds]:
             sys.stdout.write(json.dumps(asyncio.run(load(int(port), float(seconds)))))
         case ["--bare", port]:
-            uvicorn.run(Bare(), host="127.0.0.1", port=int(port), log_level="warning", access_log=False)
+            options = {"log_level": "warning", "access_log": False, "proxy_headers": False, "server_header": False}
+            uvicorn.run(Bare(), host="127.0.0.1", port=int(port), **options)  # type: ignore[arg-type]
         case [*numbers]:
             main(*(float(number) for number in numbers))
