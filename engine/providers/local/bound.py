@@ -16,6 +16,14 @@ from typing import IO, Any
 
 from engine.providers.local import launch
 
+# What a program needs of the user's own environment; all else stays out, for it may hold the user's secrets.
+_BASE_VARIABLES = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "TZ", "LD_LIBRARY_PATH", "PYTHONPATH", "JAVA_HOME")
+
+
+def base_environment() -> dict[str, str]:
+    """The part of the user's environment that every process of an environment starts with."""
+    return {name: os.environ[name] for name in _BASE_VARIABLES if name in os.environ}
+
 
 def start(command: Sequence[str], *, directory: Path, environment: Mapping[str, str], output: IO[Any] | int,
           errors: IO[Any] | int, user: str | None = None, text: str = "") -> subprocess.Popen[bytes]:
@@ -23,8 +31,8 @@ def start(command: Sequence[str], *, directory: Path, environment: Mapping[str, 
     calling thread's process dies."""
     description = {"command": list(command), "environment": dict(environment), "directory": str(directory),
                    "user": user, "parent": os.getpid(), "input": text}
-    child = subprocess.Popen([sys.executable, "-I", "-S", str(launch.__file__), "-"], stdin=subprocess.PIPE,
-                             stdout=output, stderr=errors, start_new_session=True)
+    child = subprocess.Popen([sys.executable, "-I", "-S", str(launch.__file__), "-"], env=base_environment(),
+                             stdin=subprocess.PIPE, stdout=output, stderr=errors, start_new_session=True)
     assert child.stdin is not None
     with child.stdin:
         child.stdin.write(json.dumps(description).encode())

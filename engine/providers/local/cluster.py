@@ -166,7 +166,7 @@ def server_binaries(home: Home) -> Path:
     user = home.server_user
     if user is None or _can_run(binaries / "postgres", user.uid, user.gid):
         return binaries
-    _copy(package, home.runtime)
+    _copy(package, home.server_folder())
     return copied
 
 

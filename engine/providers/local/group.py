@@ -10,6 +10,7 @@ from typing import Any
 
 from engine.model.value import Attributes
 from engine.providers.base import Context, Progress
+from engine.providers.local import strays
 from engine.providers.local.home import Home
 from engine.providers.local.processes import Processes
 
@@ -36,6 +37,9 @@ class GroupType:
         """Make the folder; start the supervisor, and with it all that ran under it before."""
         tags = spec["tags"]
         assert isinstance(tags, dict)
+        abandoned = self._home.abandoned()
+        if abandoned is not None:
+            strays.end_all(abandoned)
         self._home.create(name, tags)
         self._processes.start()
 

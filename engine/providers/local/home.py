@@ -29,6 +29,7 @@ from engine.providers.local.files import locked, read_json, remove_if_empty, wri
 PORTS = range(20_000, 30_000)
 
 ROOT_RUNTIME = Path("/var/lib/txplan")
+_MARK = "instance.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,16 +73,25 @@ class Home:
                               mend="destroy that environment first, or use another state folder")])
 
     def _make_folder(self, name: str, tags: Mapping[str, str]) -> None:
+        _remove_tree(self._planned_runtime())
         self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        runtime, user = self.path / "run", None
-        if os.geteuid() == 0:
-            # The home of root is closed to the servers' user, so what they touch lives where they can reach it.
-            runtime = ROOT_RUNTIME / hashlib.sha256(str(self.path).encode()).hexdigest()[:16]
-            user = _unprivileged_user()
-        runtime.mkdir(mode=0o755 if user else 0o700, parents=True, exist_ok=True)
         write_json(self._group_file, {
-            "name": name, "tags": dict(tags), "instance": secrets.token_hex(8), "runtime": str(runtime),
-            "server_user": user, "created_at": datetime.now(UTC).isoformat(timespec="seconds")})
+            "name": name, "tags": dict(tags), "instance": secrets.token_hex(8),
+            "runtime": str(self._planned_runtime()), "server_user": _unprivileged_user() if _is_root() else None,
+            "created_at": datetime.now(UTC).isoformat(timespec="seconds")})
+
+    def _planned_runtime(self) -> Path:
+        # The home of root is closed to the servers' user, so what they touch lives where they can reach it.
+        if _is_root():
+            return ROOT_RUNTIME / hashlib.sha256(str(self.path).encode()).hexdigest()[:16]
+        return self.path / "run"
+
+    def abandoned(self) -> str | None:
+        """The instance id of an environment whose folder was deleted by hand while its runtime folder was not."""
+        if self.group() is not None:
+            return None
+        left = read_json(self._planned_runtime() / _MARK)
+        return None if left is None else str(left["instance"])
 
     def require(self) -> dict[str, Any]:
         """The ownership record; Refused where the environment does not exist."""
@@ -124,9 +134,14 @@ class Home:
     def server_folder(self, *parts: str) -> Path:
         """A private folder below `runtime` that belongs to the servers' user, made where it is missing."""
         user, path = self.server_user, self.runtime
+        if not (path / _MARK).exists():
+            path.mkdir(parents=True, exist_ok=True)
+            for folder in (path, path.parent) if user else ():
+                folder.chmod(0o755)
+            write_json(path / _MARK, {"instance": self.instance})
         for part in parts:
             path = path / part
-            path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            path.mkdir(mode=0o700, exist_ok=True)
             if user:
                 os.chown(path, user.uid, user.gid)
         return path
@@ -208,6 +223,10 @@ class Home:
             if port not in recorded and is_free(port):
                 return port
         raise Refused([error("no-free-port", f"no port from {PORTS.start} to {PORTS.stop - 1} is free")])
+
+
+def _is_root() -> bool:
+    return os.geteuid() == 0
 
 
 def is_free(port: int) -> bool:

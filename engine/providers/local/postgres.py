@@ -131,7 +131,7 @@ class PostgresType:
 
     def _up(self, name: str) -> bool:
         status = self._processes.status(name)
-        return status is not None and status.state == "RUNNING"
+        return status is not None and status.state == "RUNNING" and status.running
 
     def _fingerprint(self, secret: str) -> str | None:
         described = self._secrets.describe(secret)

@@ -21,7 +21,6 @@ from engine.providers.local.files import locked, read_json, write_json
 from engine.providers.local.home import Home
 from engine.providers.local.supervisor import Supervisor, Unavailable, launch_command
 
-_LIVE_STATES = frozenset({"STARTING", "RUNNING", "STOPPING"})
 _STOPPED_STATES = frozenset({"STOPPED", "EXITED", "FATAL"})
 _SETTLE_S = 15.0
 
@@ -44,7 +43,8 @@ class Program:
 
 @dataclass(frozen=True, slots=True)
 class ProgramStatus:
-    """A program as the supervisor sees it; `state` is supervisor's word, or `DOWN` where there is no supervisor."""
+    """A program as the supervisor sees it; `state` is supervisor's word, or `DOWN` where there is no supervisor; `pid`
+    is that of a live process."""
 
     name: str
     state: str
@@ -54,7 +54,7 @@ class ProgramStatus:
     @property
     def running(self) -> bool:
         """Whether its process lives."""
-        return self.state in _LIVE_STATES and self.pid is not None
+        return self.pid is not None
 
 
 class Processes:
@@ -104,9 +104,14 @@ class Processes:
     def stop(self, name: str) -> None:
         """Stop a program until it is started again; one that does not run is no error."""
         program = self.program(name)
-        if program is not None:
-            with suppress(xmlrpc.client.Fault, Unavailable):
-                self.supervisor.call("stopProcess", name, timeout_s=program["options"]["stopwaitsecs"] + 15.0)
+        if program is None:
+            return
+        try:
+            self.supervisor.call("stopProcess", name, timeout_s=program["options"]["stopwaitsecs"] + 15.0)
+        except xmlrpc.client.Fault:
+            return  # It does not run.
+        except Unavailable:
+            strays.end(strays.find(self._home.instance, TXPLAN_PROGRAM=name))
 
     def restart(self, name: str) -> None:
         """Stop and start a program; Refused where it does not stay up."""
@@ -205,7 +210,9 @@ class Processes:
 def _status(name: str, info: Mapping[str, Any] | None) -> ProgramStatus:
     if info is None:
         return ProgramStatus(name, "DOWN", None)
-    return ProgramStatus(name, info["statename"], info["pid"] or None, info["spawnerr"])
+    # The supervisor learns of a death a moment later.
+    pid = info["pid"] if info["pid"] and strays.lives(info["pid"]) else None
+    return ProgramStatus(name, info["statename"], pid, info["spawnerr"])
 
 
 def _tail(log: Path) -> str:

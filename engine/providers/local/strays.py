@@ -20,15 +20,19 @@ def cluster_name(instance: str) -> str:
     return f"txplan-{instance}"
 
 
+def lives(pid: int) -> bool:
+    """Whether a process with this pid lives; one that has ended and was not yet waited for does not."""
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.Error:
+        return False
+
+
 def find(instance: str, **variables: str) -> Sequence[psutil.Process]:
-    """All live processes of the instance whose environment also holds `variables`."""
+    """All live processes of the instance; with `variables` those alone whose environment holds these too."""
     wanted = {INSTANCE: instance, **variables}
-    found = [process for process in psutil.process_iter() if _carries(process, wanted)]
-    if variables:
-        return found
-    known = {process.pid for process in found}
-    titled = [p for p in psutil.process_iter() if p.pid not in known and _is_postgres_of(p, instance)]
-    return found + titled
+    return [process for process in psutil.process_iter()
+            if _carries(process, wanted) or (not variables and _is_postgres_of(process, instance))]
 
 
 def _carries(process: psutil.Process, wanted: Mapping[str, str]) -> bool:

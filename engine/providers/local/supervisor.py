@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import base64
 import http.client
-import os
 import secrets
 import shlex
 import subprocess
@@ -19,16 +18,13 @@ from pathlib import Path
 from typing import Any
 
 from engine.model.diagnostic import Refused, error
-from engine.providers.local import launch, strays
+from engine.providers.local import bound, launch, strays
 from engine.providers.local.files import read_json, write_json, write_private
 from engine.providers.local.home import Home
 
 _PORT_KEY = "supervisor"
 _START_S = 15.0
 _STOP_S = 60.0
-
-# What a program needs of the user's own environment; all else stays out, for it may hold the user's secrets.
-_BASE_VARIABLES = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "TZ", "LD_LIBRARY_PATH", "PYTHONPATH", "JAVA_HOME")
 
 
 class Unavailable(Exception):
@@ -85,11 +81,10 @@ class Supervisor:
         port, _ = self._home.free_port(_PORT_KEY)
         write_json(self._control, {"port": port, "password": secrets.token_hex(16)})
         self.configure(programs)
-        environment = {k: os.environ[k] for k in _BASE_VARIABLES if k in os.environ}
         started = subprocess.run(
             [sys.executable, "-m", "supervisor.supervisord", "-c", str(self._conf)], cwd=self._home.path, check=False,
-            env=environment | {strays.INSTANCE: instance}, stdin=subprocess.DEVNULL, capture_output=True, text=True,
-            start_new_session=True, timeout=_START_S)
+            env=bound.base_environment() | {strays.INSTANCE: instance}, stdin=subprocess.DEVNULL, capture_output=True,
+            text=True, start_new_session=True, timeout=_START_S)
         deadline = time.monotonic() + _START_S
         while started.returncode == 0 and time.monotonic() < deadline:
             if self.alive():

@@ -1,0 +1,103 @@
+"""Jobs: processes that run to their end as children of txplan.
+
+Owns: starting, hearing and stopping them. Must not: know what a job does, or leave one running: it dies with txplan,
+and what an earlier run left of the same job is ended first.
+"""
+
+from __future__ import annotations
+
+import json
+import queue
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Mapping
+from typing import IO, Any
+
+from engine.providers.base import JobSpec
+from engine.providers.local import bound, strays
+from engine.providers.local.home import Home
+
+_STOP_S = 60.0
+_JOB = "TXPLAN_JOB"
+
+OnEvent = Callable[[Mapping[str, Any]], None]
+
+
+class Jobs:
+    """A JobRunner."""
+
+    def __init__(self, home: Home) -> None:
+        self._home = home
+
+    def run(self, job: JobSpec, on_event: OnEvent, cancelled: Callable[[], bool]) -> int:
+        """Run to the end; JSON objects on its standard output go to `on_event`, the rest to `logs/jobs/<name>.log`.
+        Returns the exit code, a negative signal number where it was killed; cancelled: SIGTERM, a minute, SIGKILL."""
+        instance = self._home.instance
+        strays.end(strays.find(instance, **{_JOB: job.name}))
+        environment = {**job.environment, **job.secrets, strays.INSTANCE: instance, _JOB: job.name,
+                       "PYTHONUNBUFFERED": "1"}
+        with (self._home.folder("logs", "jobs") / f"{job.name}.log").open("ab") as log:
+            child = bound.start(job.command, directory=self._home.folder("jobs", job.name), environment=environment,
+                                output=subprocess.PIPE, errors=log)
+            try:
+                return _attend(child, log, on_event, cancelled)
+            finally:
+                _end(child)
+                # A job's own children go with it.
+                strays.end(strays.find(instance, **{_JOB: job.name}))
+
+
+def _attend(child: subprocess.Popen[bytes], log: IO[bytes], on_event: OnEvent, cancelled: Callable[[], bool]) -> int:
+    assert child.stdout is not None
+    lines: queue.Queue[bytes | None] = queue.Queue(maxsize=1000)
+    threading.Thread(target=_pump, args=(child.stdout, lines), daemon=True).start()
+    kill_at: float | None = None
+    hearing = True
+    # Its end is what counts, not that of its output, which a child of its own may hold open.
+    while hearing or child.poll() is None:
+        try:
+            line = lines.get(timeout=0.1)
+        except queue.Empty:
+            hearing = hearing and child.poll() is None
+            line = b""
+        if line is None:
+            hearing = False
+        elif line:
+            _deliver(line, log, on_event)
+        if kill_at is None and cancelled():
+            child.send_signal(signal.SIGTERM)
+            kill_at = time.monotonic() + _STOP_S
+        elif kill_at is not None and time.monotonic() > kill_at:
+            child.kill()
+    return child.wait()
+
+
+def _pump(stream: IO[bytes], lines: queue.Queue[bytes | None]) -> None:
+    for line in stream:
+        lines.put(line)
+    lines.put(None)
+
+
+def _deliver(line: bytes, log: IO[bytes], on_event: OnEvent) -> None:
+    try:
+        event = json.loads(line)
+    except ValueError:
+        event = None
+    if isinstance(event, dict):
+        on_event(event)
+    else:
+        log.write(line)
+        log.flush()
+
+
+def _end(child: subprocess.Popen[bytes]) -> None:
+    """Whatever happened here, the job does not outlive it."""
+    if child.poll() is None:
+        child.terminate()
+        try:
+            child.wait(_STOP_S)
+        except subprocess.TimeoutExpired:
+            child.kill()
+            child.wait()
