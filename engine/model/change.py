@@ -7,11 +7,13 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from engine.model.address import Address, Position
+from engine.model.diagnostic import Diagnostic
 from engine.model.value import Attributes, Value
 
 
 class Action(StrEnum):
-    """What is done. RUN is for steps that do work rather than hold state (migrate, backfill, smoke, gate)."""
+    """What is done. RUN is for steps that do work rather than hold state (migrate, backfill, smoke, gate); WAIT is
+    for a step that cannot be read until its dependency answers: it is decided again then, and nothing is destroyed."""
 
     NOOP = "no-op"
     CREATE = "create"
@@ -19,6 +21,12 @@ class Action(StrEnum):
     REPLACE = "replace"
     DELETE = "delete"
     RUN = "run"
+    WAIT = "wait"
+
+    @property
+    def destroys(self) -> bool:
+        """Whether something that exists is gone afterwards."""
+        return self in (Action.DELETE, Action.REPLACE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +57,7 @@ class Decision:
     reasons: tuple[Reason, ...] = ()
     diffs: tuple[Diff, ...] = ()
     details: Attributes = field(default_factory=dict)
+    diagnostics: tuple[Diagnostic, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,9 @@ class Observation:
     notes: Attributes = field(default_factory=dict)
     """Shown to people (rows, sizes, ages), left out of the digest."""
 
+    unreadable: str = ""
+    """Why it could not be read although it may exist (its server is down); empty where it was read."""
+
     @property
     def digest(self) -> str:
         """Equal digests mean equal live state as far as a plan cares."""

@@ -44,3 +44,12 @@ class Plan:
         """The one place that says whether a plan may run: no error, and no guardrail that blocks."""
         return not any(d.severity is Severity.ERROR for d in self.diagnostics) and not any(
             v.outcome is Outcome.BLOCK for v in self.verdicts)
+
+    def exit_code(self, *, detailed: bool) -> int:
+        """What a command that only shows the plan ends with: 1 error, 3 refused by a guardrail, with `detailed` 2 where
+        there are changes, else 0."""
+        if any(d.severity is Severity.ERROR for d in self.diagnostics):
+            return 1
+        if not self.can_apply():
+            return 3
+        return 2 if detailed and self.pending else 0

@@ -16,6 +16,8 @@ class Step:
     address: Address
     spec: Attributes
     depends_on: frozenset[Address] = field(default_factory=frozenset)
+    lives_in: frozenset[Address] = field(default_factory=frozenset)
+    """The dependencies that hold this step's state: gone when one of them is replaced."""
     source: Position | None = None
     positions: Mapping[str, Position] = field(default_factory=dict)
     """Where each top-level key of `spec` was declared, for the reasons of a change."""

@@ -1,0 +1,23 @@
+"""Renderers: plans, graphs and events as text that people and machines read.
+
+A renderer is one module, `plan_<format>` or `graph_<format>`, with a function `render`; nothing else names it. Must
+not: decide, read or write anything; they are given data and return text.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Callable
+
+
+def formats(subject: str) -> list[str]:
+    """The formats that there are for `plan` or `graph`, sorted."""
+    prefix = f"{subject}_"
+    return sorted(m.name.removeprefix(prefix) for m in pkgutil.iter_modules(__path__) if m.name.startswith(prefix))
+
+
+def renderer(subject: str, format_: str) -> Callable[..., str]:
+    """The `render` function of a format; `formats` says which there are."""
+    function: Callable[..., str] = importlib.import_module(f"{__name__}.{subject}_{format_}").render
+    return function

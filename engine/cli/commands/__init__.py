@@ -1,0 +1,1 @@
+"""One module a command, each with an object named `command`; heavy imports are made when a command runs."""

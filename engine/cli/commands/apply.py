@@ -1,0 +1,38 @@
+"""`txplan apply`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from engine.cli.common import json_option
+
+_EPILOG = """\b
+Examples:
+  txplan apply                           the plan last reviewed
+  txplan apply review.json               exactly that plan
+  txplan apply manifests/dev-kim.yaml    plan, show, ask, apply
+  txplan apply manifests/dev-kim.yaml --auto-approve --json   in CI
+"""
+
+
+@click.command(epilog=_EPILOG)
+@click.argument("what", required=False, type=click.Path(path_type=Path), metavar="[PLAN.json | MANIFEST]")
+@click.option("--auto-approve", is_flag=True, help="Do not ask.")
+@click.option("--parallelism", type=click.IntRange(1, 64), default=8, show_default=True,
+              help="How many steps run at once.")
+@json_option
+@click.pass_context
+def command(ctx: click.Context, what: Path | None, auto_approve: bool, parallelism: int, as_json: bool) -> None:
+    """Carry out a plan.
+
+    Without an argument, the plan last reviewed; with a plan file, that plan; with a manifest, a new plan that is shown
+    and asked about. A plan that you reviewed is not asked about again. Ctrl-C stops cleanly: what runs finishes or is
+    recorded as interrupted, nothing new starts, and the next apply goes on from there.
+    """
+    from engine.cli.running import apply_manifest, apply_reviewed
+
+    if what is not None and what.suffix in (".yaml", ".yml"):
+        ctx.exit(apply_manifest(what, destroy=False, approved=auto_approve, parallelism=parallelism, as_json=as_json))
+    ctx.exit(apply_reviewed(what, parallelism=parallelism, as_json=as_json))

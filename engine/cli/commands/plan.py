@@ -1,0 +1,44 @@
+"""`txplan plan`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from engine.cli.common import at_hand, json_option, make_plan, out, painter, remember, say
+from engine.render import formats, renderer
+
+_EPILOG = """\b
+Examples:
+  txplan plan manifests/dev-kim.yaml
+  txplan plan manifests/dev-kim.yaml --out review.json --format markdown > review.md
+  txplan plan manifests/dev-kim.yaml --detailed-exitcode   # 0 none, 2 changes, 3 refused
+"""
+
+
+@click.command(epilog=_EPILOG)
+@click.argument("manifest", type=click.Path(path_type=Path))
+@click.option("--out", "path", type=click.Path(path_type=Path), help="Also write the plan to this file.")
+@click.option("--destroy", is_flag=True, help="Plan the way back to nothing.")
+@click.option("--format", "format_", type=click.Choice(formats("plan")), default="text", show_default=True,
+              help="How the plan is shown.")
+@click.option("--detailed-exitcode", is_flag=True, help="Exit with 2 where there are changes.")
+@json_option
+@click.pass_context
+def command(ctx: click.Context, manifest: Path, path: Path | None, destroy: bool, format_: str,
+            detailed_exitcode: bool, as_json: bool) -> None:
+    """Show what would change and why; nothing is touched.
+
+    The plan is kept: `txplan apply` applies the plan last reviewed. Exits 1 on errors and 3 where a guardrail refuses.
+    """
+    from engine.planning.planfile import save_plan
+
+    plan = make_plan(at_hand(manifest, as_json=as_json), destroy=destroy)
+    remember(plan)
+    if path is not None:
+        save_plan(plan, path)
+    out(renderer("plan", "json" if as_json else format_)(plan, painter()))
+    if not as_json and plan.pending and plan.can_apply():
+        say("Apply exactly this: txplan apply" + (f" {path}" if path else ""))
+    ctx.exit(plan.exit_code(detailed=detailed_exitcode))

@@ -1,0 +1,184 @@
+"""What commands share: where state lies, how things are shown, how a manifest becomes an environment at hand."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from engine.model.diagnostic import Diagnostic, Refused, Severity, error
+
+if TYPE_CHECKING:
+    from engine.kinds.base import Kind
+    from engine.model.manifest import Manifest
+    from engine.model.plan import Plan
+    from engine.model.step import Environment
+    from engine.planning.graph import Graph
+    from engine.providers.base import Capabilities
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+STATE = "TXPLAN_STATE_DIR"
+
+
+def state_dir() -> Path:
+    """Where plans, journals, locks and local environments lie: `.txplan` here, or TXPLAN_STATE_DIR."""
+    return Path(os.environ.get(STATE) or ".txplan")
+
+
+def json_option(command: F) -> F:
+    """`--json`."""
+    return click.option("--json", "as_json", is_flag=True, help="One JSON object a line, for machines.")(command)
+
+
+def colour() -> bool:
+    """Whether standard output is a terminal whose user wants colour."""
+    return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def painter() -> Callable[[str, str], str]:
+    """Colour for a terminal, plain text for everything else."""
+    from engine.render.paint import coloured, plain
+
+    return coloured if colour() else plain
+
+
+def out(text: str) -> None:
+    """Write text to standard output as it is."""
+    sys.stdout.write(text)
+    sys.stdout.flush()
+
+
+def say(text: str) -> None:
+    """Write a line for people to standard error, where it spoils no pipe."""
+    sys.stderr.write(text + "\n")
+    sys.stderr.flush()
+
+
+def show_diagnostics(found: Iterable[Diagnostic], *, as_json: bool = False) -> None:
+    """Diagnostics to standard error, or as JSON lines to standard output."""
+    from engine.model.codec import encode
+    from engine.render import words
+    from engine.render.paint import coloured, plain
+
+    paint = coloured if sys.stderr.isatty() and not os.environ.get("NO_COLOR") else plain
+    for diagnostic in found:
+        if as_json:
+            out(json.dumps({"event": "Diagnostic", **encode(diagnostic)}, ensure_ascii=False) + "\n")
+        else:
+            say(words.diagnostic(diagnostic, paint))
+
+
+def fail(failure: Exception) -> int:
+    """Show what ended a command; its exit code. Anything but Refused is a bug, and says so with its place."""
+    as_json = "--json" in sys.argv[1:]
+    if isinstance(failure, Refused):
+        show_diagnostics(failure.diagnostics, as_json=as_json)
+        return failure.exit_code
+    if os.environ.get("TXPLAN_TRACEBACK"):
+        raise failure
+    last = failure.__traceback__
+    while last is not None and last.tb_next is not None:
+        last = last.tb_next
+    place = f"{Path(last.tb_frame.f_code.co_filename).name}:{last.tb_lineno}" if last else "an unknown place"
+    show_diagnostics([error("bug", f"txplan failed in a way it did not expect: {type(failure).__name__}.",
+                            f"{failure} (at {place})",
+                            "Please report it; TXPLAN_TRACEBACK=1 shows where it came from.")], as_json=as_json)
+    return 1
+
+
+def read_manifest(path: Path, *, as_json: bool = False) -> Manifest:
+    """The manifest, its warnings shown; raises Refused with all its errors."""
+    from engine.load import load_manifest
+
+    manifest, found = load_manifest(path, today=datetime.now(UTC).date())
+    if manifest is None:
+        raise Refused(found)
+    show_diagnostics((d for d in found if d.severity is Severity.WARNING), as_json=as_json)
+    return manifest
+
+
+def open_target(environment: Environment) -> Capabilities:
+    """What the environment's target offers."""
+    if environment.target == "local":
+        from engine.providers.local import open_target as open_local
+
+        return open_local(environment, state_dir())
+    raise Refused([error("no-target", f"The target {environment.target!r} is not built into this txplan.",
+                         mend="Set target: local.")])
+
+
+@dataclass(frozen=True)
+class AtHand:
+    """A manifest's environment: its graph, its kinds and what its target offers."""
+
+    manifest: Manifest
+    kinds: dict[str, Kind]
+    graph: Graph
+    environment: Environment
+    capabilities: Capabilities
+
+
+def at_hand(path: Path, *, as_json: bool = False) -> AtHand:
+    """Load and compile the manifest and open its target; nothing is touched yet."""
+    from engine.kinds.base import discover
+    from engine.planning.graph import compile_graph, environment_of
+
+    manifest = read_manifest(path, as_json=as_json)
+    kinds = discover()
+    environment = environment_of(manifest)
+    return AtHand(manifest, kinds, compile_graph(manifest, kinds), environment, open_target(environment))
+
+
+def plan_path(environment: str) -> Path:
+    """Where the last plan of an environment lies."""
+    return state_dir() / "plans" / f"{environment}.json"
+
+
+def last_plan_path() -> Path:
+    """Where the name of the environment that was planned last lies."""
+    return state_dir() / "plans" / "last"
+
+
+def make_plan(hand: AtHand, *, destroy: bool = False) -> Plan:
+    """Observe and plan."""
+    from engine import __version__
+    from engine.planning import guardrails
+    from engine.planning.observe import observe
+    from engine.planning.planner import make_plan as pure_plan
+
+    live = observe(hand.graph.steps.values(), hand.kinds, hand.capabilities)
+    return pure_plan(hand.manifest, hand.graph, live, hand.kinds, guardrails.discover(), now=datetime.now(UTC),
+                     tool_version=__version__, destroy=destroy)
+
+
+def remember(plan: Plan) -> None:
+    """Keep the plan as the one last reviewed."""
+    from engine.planning.planfile import save_plan, write_private
+
+    save_plan(plan, plan_path(plan.environment.name))
+    write_private(last_plan_path(), plan.environment.name + "\n")
+
+
+def known_environment(name: str) -> Environment:
+    """The environment of a manifest path, or of a name that was planned here before."""
+    path = Path(name)
+    if path.suffix in (".yaml", ".yml") or path.is_file():
+        from engine.planning.graph import environment_of
+
+        return environment_of(read_manifest(path))
+    from engine.planning.planfile import load_plan
+
+    stored = plan_path(name)
+    if not stored.is_file():
+        known = ", ".join(sorted(p.stem for p in stored.parent.glob("*.json"))) or "none"
+        raise Refused([error("unknown-environment", f"No environment {name!r} was planned here.",
+                             f"Known here: {known}.", "Name a manifest, or plan one first.")])
+    return load_plan(stored).environment

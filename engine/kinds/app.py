@@ -1,0 +1,177 @@
+"""Apps: the consumer and the API as revisions on the app host.
+
+A revision is the digest of code and settings. Owns their commands, settings and secrets. Must not: import the service
+(it is started by command) or know the host.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import json
+import sys
+from collections.abc import Iterable, Mapping
+from functools import cache
+from pathlib import Path
+
+from engine.kinds import wiring
+from engine.kinds.base import NOTHING_TO_REMOVE, Needs, because_upstream, short_digest
+from engine.kinds.records import active_cutover, set_cutover_state, why_unreadable
+from engine.model.address import Address
+from engine.model.change import Action, Change, Decision, Diff, Reason
+from engine.model.diagnostic import Refused, error
+from engine.model.manifest import Manifest
+from engine.model.observation import Observation
+from engine.model.step import Step
+from engine.model.value import Attributes, Value
+from engine.providers.base import AppSpec, Capabilities, Context
+
+# Recorded with a deployed app: which version of each secret it was started with.
+_FINGERPRINTS = "TXPLAN_SECRET_FINGERPRINTS"
+
+
+class AppKind:
+    """See the module."""
+
+    name = "app"
+    proves = False
+    ready_seconds = 90.0
+
+    def steps(self, manifest: Manifest) -> Iterable[Step]:
+        """The consumer, after the backfill (P6.2), and the API, as soon as there is a schema."""
+        hubs = {f"HUB_{h.key.upper()}": h.name for h in manifest.hubs}
+        schema = frozenset({wiring.SCHEMA})
+        yield _step(wiring.CONSUMER, manifest, "consumer", manifest.consumer.replicas,
+                    {**hubs, "BATCH_MAX_RECORDS": str(manifest.consumer.batch_records),
+                     # Relative: below the replica's own working folder.
+                     "STREAM_STATE_DIR": "stream-state"},
+                    wiring.CONSUMER_ROLE, [], uses_broker=True,
+                    depends_on=schema | {wiring.BACKFILL if manifest.backfill.source else wiring.CUTOVER,
+                                         wiring.CUTOVER, wiring.secret(wiring.CONSUMER_SECRET)})
+        yield _step(wiring.API, manifest, "api", manifest.api.replicas, {}, wiring.API_ROLE, [wiring.TOKEN_SECRET],
+                    uses_broker=False,
+                    depends_on=schema | {wiring.secret(wiring.API_SECRET), wiring.secret(wiring.TOKEN_SECRET)})
+
+    def observe(self, step: Step, capabilities: Capabilities) -> Observation:
+        """The deployed revision, its replicas, and what it was started with against what is so now."""
+        needs = Needs(capabilities)
+        state = needs.apps.describe(step.address.name)
+        if state is None:
+            return Observation(step.address, exists=False)
+        attributes: dict[str, Value] = {"revision": state.revision, "replicas": state.replicas,
+                                        "running": state.running}
+        if not why_unreadable(needs.database):
+            wanted = _connections(step.spec, needs)
+            attributes["outdated"] = sorted(k for k, v in wanted.items() if state.environment.get(k) != v)
+        return Observation(step.address, exists=True, attributes=attributes,
+                           notes={"endpoints": list(state.endpoints)})
+
+    def decide(self, step: Step, seen: Observation, upstream: Mapping[Address, Action]) -> Decision:
+        """Deploy what is missing, of another revision, down, or started with what is no longer so."""
+        if not seen.exists:
+            return Decision(Action.CREATE, (Reason("absent", "It is not deployed yet."),),
+                            (Diff("revision", None, step.spec["revision"]),))
+        diffs = tuple(Diff(key, seen.attributes[key], step.spec[key]) for key in ("revision", "replicas")
+                      if seen.attributes[key] != step.spec[key])
+        reasons = [Reason("differs", f"{d.path} is {d.before} and shall be {d.after}.", step.positions.get(d.path))
+                   for d in diffs]
+        if seen.attributes["running"] != seen.attributes["replicas"]:
+            reasons.append(Reason("down", f"{seen.attributes['running']} of {seen.attributes['replicas']} "
+                                  "replicas run."))
+        outdated = seen.attributes.get("outdated")
+        if isinstance(outdated, list) and outdated:
+            reasons.append(Reason("outdated", f"It was started with an older {', '.join(outdated)}."))
+        renewing = {a: action for a, action in upstream.items() if _restarts(a, action)}
+        reasons += because_upstream(renewing, "It reads that when it starts")
+        return Decision(Action.UPDATE if reasons else Action.NOOP, tuple(reasons), diffs)
+
+    def decide_delete(self, seen: Observation) -> Decision:
+        """Stop and forget what is deployed."""
+        if not seen.exists:
+            return NOTHING_TO_REMOVE
+        return Decision(Action.DELETE, (Reason("destroy", "The environment is being destroyed."),))
+
+    def apply(self, change: Change, capabilities: Capabilities, context: Context) -> Attributes:
+        """Deploy the revision; connections and secrets are looked up now and go to the processes alone."""
+        needs, name = Needs(capabilities), change.address.name
+        if change.action is Action.DELETE:
+            needs.apps.remove(name, context)
+            return {}
+        spec = change.spec
+        here = code_digest()
+        if spec["code"] != here:
+            planned = str(spec["code"])[:12]
+            raise Refused([error("code-moved", f"The plan is for the code {planned}; here is {here[:12]}.",
+                                 mend="Plan again.", address=change.address)], exit_code=5)
+        environment, command = spec["environment"], spec["command"]
+        assert isinstance(environment, Mapping) and isinstance(command, list | tuple)
+        connections = _connections(spec, needs)
+        secrets = dict(needs.database.client_environment(str(spec["role"])))
+        if spec["uses_broker"]:
+            secrets |= needs.broker.client_environment()
+        if wiring.TOKEN_SECRET in _names(spec["secrets"]):
+            token = needs.secrets.get(wiring.TOKEN_SECRET)
+            secrets["API_CREDENTIALS"] = json.dumps({wiring.API_ACTOR: token})
+        state = needs.apps.deploy(AppSpec(
+            name, str(spec["revision"]), [sys.executable, *map(str, command)],
+            {**{str(k): str(v) for k, v in environment.items()}, **connections, "APP_REVISION": str(spec["revision"])},
+            secrets, int(str(spec["replicas"]))), context)
+        record = active_cutover(needs.database)
+        if change.address == wiring.CONSUMER and record is not None:
+            set_cutover_state(needs.database, record.id, "syncing")
+        return {"revision": state.revision, "endpoints": list(state.endpoints)}
+
+    def ready(self, change: Change, capabilities: Capabilities) -> str | None:
+        """Ready when every replica says so on /readyz."""
+        return None if change.action is Action.DELETE else Needs(capabilities).apps.ready(change.address.name)
+
+
+def _step(address: Address, manifest: Manifest, app: str, replicas: int, environment: Mapping[str, str], role: str,
+          secrets: list[str], *, uses_broker: bool, depends_on: frozenset[Address]) -> Step:
+    settings: dict[str, Value] = {
+        "command": ["-m", "streamapp", app], "environment": dict(environment), "role": role,
+        "secrets": sorted([wiring.LOGINS[role], *secrets]), "uses_broker": uses_broker, "code": code_digest()}
+    spec = {**settings, "replicas": replicas, "revision": short_digest(settings)}
+    return Step(address, spec, depends_on | {wiring.GROUP}, frozenset({wiring.GROUP}), manifest.where(app),
+                {"replicas": manifest.where(f"{app}.replicas"), "revision": manifest.where(app)})
+
+
+def _connections(spec: Attributes, needs: Needs) -> dict[str, str]:
+    """What a deployed app was told that is no part of its revision: addresses, group, secrets' fingerprints."""
+    database = needs.database.client_environment(str(spec["role"]))
+    found = {key: database[key] for key in ("PGHOST", "PGPORT", "PGDATABASE") if key in database}
+    if spec["uses_broker"]:
+        broker = needs.broker.client_environment()
+        found |= {"KAFKA_BOOTSTRAP": broker["KAFKA_BOOTSTRAP"]} if "KAFKA_BOOTSTRAP" in broker else {}
+        record = active_cutover(needs.database)
+        found |= {"CONSUMER_GROUP": record.group} if record else {}
+    prints = {name: ref.fingerprint for name in _names(spec["secrets"])
+              if (ref := needs.secrets.describe(name)) is not None}
+    return {**found, _FINGERPRINTS: json.dumps(prints, sort_keys=True)}
+
+
+def _restarts(address: Address, action: Action) -> bool:
+    """Whether a dependency's change reaches the app only through a restart."""
+    if action in (Action.NOOP, Action.WAIT):
+        return False
+    return address.kind == "secret" or address == wiring.CUTOVER
+
+
+def _names(value: Value) -> list[str]:
+    return [str(v) for v in value] if isinstance(value, list | tuple) else []
+
+
+@cache
+def code_digest() -> str:
+    """SHA-256 over the service's source files, by name and content; it is found without importing it."""
+    spec = importlib.util.find_spec("streamapp")
+    assert spec is not None and spec.origin is not None
+    root = Path(spec.origin).parent
+    hashed = hashlib.sha256()
+    for path in sorted(root.rglob("*.py")):
+        hashed.update(f"{path.relative_to(root).as_posix()}\0".encode())
+        hashed.update(path.read_bytes())
+    return hashed.hexdigest()
+
+
+KIND = AppKind()

@@ -1,0 +1,136 @@
+"""Backfill: what is before T_cutover, from files, a source database or a synthetic generator (P6.2, P6.4).
+
+Owns when a backfill is due and what its job is told. Must not: read or write a row itself.
+"""
+
+from __future__ import annotations
+
+import glob
+import json
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from engine.kinds import wiring
+from engine.kinds.base import Needs, because_upstream, goes_with, unreadable
+from engine.kinds.jobs import run_job
+from engine.kinds.records import active_cutover, backfill_run, set_cutover_state, why_unreadable
+from engine.model.address import Address
+from engine.model.change import Action, Change, Decision, Reason
+from engine.model.diagnostic import Refused, error
+from engine.model.manifest import BackfillSource, FilesSource, Manifest, PostgresSource, SyntheticSource
+from engine.model.observation import Observation
+from engine.model.step import Step
+from engine.model.value import Attributes, Value, digest
+from engine.providers.base import Capabilities, Context, SecretStore
+
+
+class BackfillKind:
+    """See the module."""
+
+    name = "backfill"
+    proves = False
+    ready_seconds = 5.0
+
+    def steps(self, manifest: Manifest) -> Iterable[Step]:
+        """One step where the manifest names a source."""
+        if manifest.backfill.source is None:
+            return
+        source = describe_source(manifest.backfill.source)
+        needs = {wiring.CUTOVER, wiring.secret(wiring.CONSUMER_SECRET)}
+        if isinstance(manifest.backfill.source, PostgresSource):
+            needs.add(wiring.secret(manifest.backfill.source.password))
+        yield Step(wiring.BACKFILL, {"source": source, "chunk_rows": manifest.backfill.chunk_rows},
+                   frozenset(needs), frozenset({wiring.CUTOVER}), manifest.where("backfill.source"))
+
+    def observe(self, step: Step, capabilities: Capabilities) -> Observation:
+        """The run of this source under the active cutover."""
+        database = Needs(capabilities).database
+        if why := why_unreadable(database):
+            return unreadable(step.address, why)
+        record = active_cutover(database)
+        run = backfill_run(database, record.id, source_digest(step.spec["source"])) if record else None
+        if record is None or run is None:
+            return Observation(step.address, exists=False)
+        rows = {k: run[k] for k in ("rows_read", "rows_applied", "rows_dlq")}
+        return Observation(step.address, exists=True, attributes={"cutover": record.id, "state": run["state"]},
+                           notes=rows)
+
+    def decide(self, step: Step, seen: Observation, upstream: Mapping[Address, Action]) -> Decision:
+        """Run it where it is not done for the cutover that will be active."""
+        details: dict[str, Value] = {"source": step.spec["source"], "rows": dict(seen.notes)}
+        if upstream.get(wiring.CUTOVER, Action.NOOP) is not Action.NOOP:
+            return Decision(Action.RUN, because_upstream(upstream, "It fills what is before the cutover"),
+                            details=details)
+        if not seen.exists:
+            return Decision(Action.RUN, (Reason("absent", "This source is not loaded for the cutover yet.",
+                                                step.source),), details=details)
+        if seen.attributes["state"] != "done":
+            return Decision(Action.RUN, (Reason("unfinished", "An earlier run stopped half-way; it goes on from its "
+                                                "checkpoints."),), details=details)
+        return Decision(Action.NOOP)
+
+    decide_delete = staticmethod(goes_with("the database"))
+
+    def apply(self, change: Change, capabilities: Capabilities, context: Context) -> Attributes:
+        """Run the job under the active cutover; it starts at its checkpoints where there are some."""
+        needs = Needs(capabilities)
+        record = active_cutover(needs.database)
+        if record is None:
+            raise Refused([error("no-cutover", "There is no cutover to fill up to.", address=change.address)])
+        source = change.spec["source"]
+        assert isinstance(source, Mapping)
+        spec = {**job_source(source), "before": record.t_cutover.isoformat(), "chunk_rows": change.spec["chunk_rows"],
+                "cutover_id": record.id, "spec_digest": source_digest(source)}
+        set_cutover_state(needs.database, record.id, "backfilling")
+        result = run_job(needs.jobs, change.address, [sys.executable, "-m", "streamapp", "backfill"],
+                         {"BACKFILL_SPEC": json.dumps(spec)},
+                         {**needs.database.client_environment(wiring.CONSUMER_ROLE),
+                          **source_environment(source, needs.secrets)}, context)
+        set_cutover_state(needs.database, record.id, "backfilled")
+        return dict(result)
+
+    def ready(self, change: Change, capabilities: Capabilities) -> str | None:
+        """A finished job is ready."""
+        return None
+
+
+def describe_source(source: BackfillSource) -> dict[str, Value]:
+    """The source as the job reads it; for files also their names and sizes, so that a new file is a new source."""
+    match source:
+        case FilesSource(orders=orders, ledger=ledger):
+            files = [{"file": Path(f).name, "bytes": Path(f).stat().st_size}
+                     for pattern in (orders, ledger) for f in sorted(glob.glob(pattern))]
+            return {"kind": "files", "orders": orders, "ledger": ledger, "files": files}
+        case PostgresSource():
+            return {"kind": "postgres", "host": source.host, "port": source.port, "database": source.database,
+                    "user": source.user, "password": source.password, "sslmode": source.sslmode,
+                    "orders_table": source.orders_table, "ledger_table": source.ledger_table}
+        case SyntheticSource():
+            return {"kind": "synthetic", "rows": 3 * source.payments, "seed": source.seed, "late": source.late,
+                    "duplicates": source.duplicates, "out_of_order": source.out_of_order, "broken": source.broken}
+
+
+def job_source(source: Mapping[str, Any]) -> dict[str, Any]:
+    """The part of a source's description that its job is told: no listing of files, no name of a secret."""
+    connection = {"files", "host", "port", "database", "user", "password", "sslmode"}
+    return {key: value for key, value in source.items() if key not in connection}
+
+
+def source_digest(source: Value) -> str:
+    """What names a source in the records: for files their names and sizes, so that a moved folder is no new source."""
+    assert isinstance(source, Mapping)
+    return digest({"kind": "files", "files": source["files"]} if source["kind"] == "files" else source)
+
+
+def source_environment(source: Mapping[str, Any], secrets: SecretStore) -> dict[str, str]:
+    """SOURCE_PG* variables of a source database; nothing for the other sources."""
+    if source["kind"] != "postgres":
+        return {}
+    return {"SOURCE_PGHOST": str(source["host"]), "SOURCE_PGPORT": str(source["port"]),
+            "SOURCE_PGDATABASE": str(source["database"]), "SOURCE_PGUSER": str(source["user"]),
+            "SOURCE_PGSSLMODE": str(source["sslmode"]), "SOURCE_PGPASSWORD": secrets.get(str(source["password"]))}
+
+
+KIND = BackfillKind()

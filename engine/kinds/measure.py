@@ -1,0 +1,59 @@
+"""What the gates need to know of a window of scraped metrics, as one small JSON value.
+
+Owns the names of the service's metrics. A key is absent where there was no data, never zero.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from engine.kinds.window import histogram_quantile, increases, latest, quantile, worst_by_time
+from engine.providers.base import Sample
+
+REQUESTS = "bo_api_request_seconds"
+FRESHNESS = "bo_stream_freshness_seconds"
+RECORDS = "bo_stream_records_total"
+PAIRS = "bo_pairs"
+DLQ = "bo_dlq_recent_rows"
+
+# Two points make no trend: a freshness of fewer scrapes than this is no data.
+_LEAST_SCRAPES = 3
+
+
+def summarise(samples: Sequence[Sample]) -> dict[str, Any]:
+    """{"api": {p95_s, requests}, "errors": {share, requests, errors}, "freshness": {p95_s, scrapes},
+    "dlq": {new}, "pairs": {complete, total}, "records": {outcome: gained}}; what was not measured is absent."""
+    found: dict[str, Any] = {}
+    answered = histogram_quantile(0.95, samples, REQUESTS, _look_up)
+    if answered is not None:
+        found["api"] = {"p95_s": round(answered[0], 6), "requests": int(answered[1])}
+    asked = increases(samples, f"{REQUESTS}_count", _look_up)
+    if total := sum(asked.values()):
+        wrong = sum(gained for labels, gained in asked.items() if _is_error(dict(labels)["status"]))
+        found["errors"] = {"share": wrong / total, "requests": int(total), "errors": int(wrong)}
+    fresh = worst_by_time(samples, FRESHNESS)
+    if len(fresh) >= _LEAST_SCRAPES:
+        found["freshness"] = {"p95_s": round(quantile(0.95, fresh) or 0.0, 3), "scrapes": len(fresh)}
+    dead = latest(samples, DLQ, "origin")
+    if dead:
+        found["dlq"] = {"new": int(sum(dead.values()))}
+    pairs = latest(samples, PAIRS, "status")
+    if total_pairs := sum(pairs.values()):
+        found["pairs"] = {"complete": int(pairs.get("COMPLETE", 0)), "total": int(total_pairs)}
+    outcomes: dict[str, int] = {}
+    for labels, gained in increases(samples, RECORDS).items():
+        outcome = dict(labels).get("outcome", "")
+        outcomes[outcome] = outcomes.get(outcome, 0) + int(gained)
+    if outcomes:
+        found["records"] = outcomes
+    return found
+
+
+def _look_up(labels: Mapping[str, str]) -> bool:
+    return labels.get("route", "").startswith("/admin/")
+
+
+def _is_error(status: str) -> bool:
+    """5xx, and 4xx but for 404: an unknown id is an answer (P8.3)."""
+    return status.startswith("5") or (status.startswith("4") and status != "404")

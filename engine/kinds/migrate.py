@@ -1,0 +1,117 @@
+"""Migrate: the schema, by Alembic revisions alone (P2.2, P4).
+
+Owns which revisions are to run. Must not: contain any schema, or run SQL of its own.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from alembic.script import ScriptDirectory
+from alembic.util import CommandError
+
+from engine.kinds import wiring
+from engine.kinds.base import Needs, because_upstream, goes_with, unreadable
+from engine.kinds.jobs import run_job
+from engine.kinds.records import live_revisions, why_unreadable
+from engine.model.address import Address
+from engine.model.change import Action, Change, Decision, Diff, Reason
+from engine.model.diagnostic import Refused, error
+from engine.model.manifest import Manifest
+from engine.model.observation import Observation
+from engine.model.step import Step
+from engine.model.value import Attributes
+from engine.providers.base import Capabilities, Context
+
+
+class MigrateKind:
+    """See the module."""
+
+    name = "migrate"
+    proves = False
+    ready_seconds = 5.0
+
+    def steps(self, manifest: Manifest) -> Iterable[Step]:
+        """One step: the schema at the head of `migrations`."""
+        chain = revisions(Path(manifest.migrations), manifest)
+        yield Step(wiring.SCHEMA,
+                   {"migrations": manifest.migrations, "head": chain[-1]["revision"], "chain": chain},
+                   frozenset({wiring.DATABASE, wiring.secret(wiring.MIGRATOR_SECRET)}),
+                   frozenset({wiring.DATABASE}), manifest.where("migrations"))
+
+    def observe(self, step: Step, capabilities: Capabilities) -> Observation:
+        """The live revision."""
+        database = Needs(capabilities).database
+        if why := why_unreadable(database):
+            return unreadable(step.address, why)
+        live = live_revisions(database)
+        return Observation(step.address, bool(live), {"revision": ",".join(live)} if live else {})
+
+    def decide(self, step: Step, seen: Observation, upstream: Mapping[Address, Action]) -> Decision:
+        """Run the revisions between the live one and head; refuse a live one that is not in the chain."""
+        chain: Any = step.spec["chain"]
+        names = [r["revision"] for r in chain]
+        live = str(seen.attributes["revision"]) if seen.exists else None
+        if live is not None and live not in names:
+            problem = error("unknown-revision", f"The live schema is at revision {live}, which migrations/ lacks.",
+                            f"migrations/ knows {', '.join(names)}.",
+                            "Bring the missing revision back; a landed one never goes (P4.3).",
+                            address=step.address, rule="P4.3")
+            return Decision(Action.NOOP, diagnostics=(problem,))
+        pending = chain[names.index(live) + 1:] if live is not None else chain
+        if not pending:
+            return Decision(Action.NOOP)
+        reason = Reason("behind" if live else "absent", f"The live schema is at {live}; head is {names[-1]}." if live
+                        else "The schema does not exist yet.", step.source)
+        return Decision(Action.RUN, (reason, *because_upstream(upstream, "It lives there")),
+                        (Diff("revision", live, names[-1]),),
+                        {"revisions": [f"{r['revision']} {r['message']}" for r in pending]})
+
+    decide_delete = staticmethod(goes_with("the database"))
+
+    def apply(self, change: Change, capabilities: Capabilities, context: Context) -> Attributes:
+        """`alembic upgrade head` as the migrator, where the environment can be reached."""
+        needs = Needs(capabilities)
+        run_job(needs.jobs, change.address,
+                [sys.executable, "-m", "streamapp", "migrate", "--dir", str(change.spec["migrations"])],
+                {}, needs.database.client_environment(wiring.MIGRATOR), context)
+        return {"revision": change.spec["head"]}
+
+    def ready(self, change: Change, capabilities: Capabilities) -> str | None:
+        """Ready when the live revision is head (P8.1)."""
+        live = ",".join(live_revisions(Needs(capabilities).database))
+        return None if live == change.spec["head"] else f"the live revision is {live or 'none'}"
+
+
+def revisions(folder: Path, manifest: Manifest) -> list[dict[str, str]]:
+    """The chain from base to the one head: revision, message and the SHA-256 of its file.
+
+    Raises Refused where there is no revision, more than one head, or a revision that cannot be read.
+    """
+    position = manifest.where("migrations")
+    try:
+        script = ScriptDirectory(str(folder))
+        heads = script.get_heads()
+        found = [] if len(heads) != 1 else list(reversed(list(script.walk_revisions("base", heads[0]))))
+    except (CommandError, OSError, SyntaxError, ImportError) as problem:
+        raise Refused([error("migrations-unreadable", f"The migrations in {folder} cannot be read.", str(problem),
+                             "Point `migrations` to an Alembic script folder.", position=position)]) from problem
+    if not found:
+        raise Refused([error("migrations-heads", f"The migrations in {folder} have {len(heads)} heads; one is needed.",
+                             f"Heads: {', '.join(heads) or 'none'}.",
+                             "Give the later revision the other one as its down_revision.",
+                             position=position, rule="P4.1")])
+    return [{"revision": r.revision, "message": r.doc.splitlines()[0] if r.doc else "",
+             "digest": hashlib.sha256(Path(r.path).read_bytes()).hexdigest()} for r in found]
+
+
+def revisions_head(manifest: Manifest) -> str:
+    """The revision that the live schema shall be at."""
+    return revisions(Path(manifest.migrations), manifest)[-1]["revision"]
+
+
+KIND = MigrateKind()

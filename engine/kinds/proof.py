@@ -1,0 +1,60 @@
+"""What smoke and gate steps share: a proof holds for one subject, and is due again when that is another.
+
+The subject is the lineage of everything the step depends on (specs, transitively), with the live cutover and the apps'
+live revisions where the step proves the service (`of_service` in its spec). A proof is never carried over to another
+subject.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from engine.kinds import wiring
+from engine.kinds.base import Needs, because_upstream, unreadable
+from engine.kinds.records import active_cutover, last_proof, why_unreadable
+from engine.model.address import Address
+from engine.model.change import Action, Decision, Reason
+from engine.model.observation import Observation
+from engine.model.step import Step
+from engine.model.value import Attributes, Value, digest
+from engine.providers.base import Capabilities
+
+
+def subject(spec: Attributes, needs: Needs) -> str:
+    """The digest of what a proof taken now would be about."""
+    live: dict[str, Value] = {"lineage": spec["lineage"]}
+    if spec["of_service"]:
+        record = active_cutover(needs.database)
+        live["cutover"] = record.id if record else None
+        for app in (wiring.CONSUMER, wiring.API):
+            state = needs.apps.describe(app.name)
+            live[app.name] = state.revision if state else None
+    return digest(live)
+
+
+def observe_proof(step: Step, capabilities: Capabilities) -> Observation:
+    """The newest proof of the step, and whether it is about what is live."""
+    needs = Needs(capabilities)
+    if why := why_unreadable(needs.database):
+        return unreadable(step.address, why)
+    proof = last_proof(needs.database, str(step.address))
+    if proof is None:
+        return Observation(step.address, exists=False)
+    current = proof.subject == subject(step.spec, needs)
+    return Observation(step.address, exists=True, attributes={"outcome": proof.outcome, "current": current},
+                       notes={"at": proof.finished_at.isoformat(), "detail": proof.detail})
+
+
+def decide_proof(step: Step, seen: Observation, upstream: Mapping[Address, Action]) -> Decision:
+    """Run it where it never passed, its subject is another, or what it proves is about to change."""
+    because = because_upstream(upstream, "It proves what follows")
+    if because:
+        return Decision(Action.RUN, because)
+    if not seen.exists:
+        return Decision(Action.RUN, (Reason("absent", "It never ran here."),))
+    if seen.attributes["outcome"] != "pass":
+        return Decision(Action.RUN, (Reason("not-passed", f"Its last answer was {seen.attributes['outcome']}."),))
+    if not seen.attributes["current"]:
+        return Decision(Action.RUN, (Reason("other-subject", "Its last pass was about another revision, schema or "
+                                            "cutover."),))
+    return Decision(Action.NOOP)

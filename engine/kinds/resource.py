@@ -1,0 +1,150 @@
+"""Resources: what an environment is made of (P3), each realised by a resource type of the target.
+
+Owns the specs of all resource types and the one generic diff. Must not: know how a target realises a type.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from engine.kinds import wiring
+from engine.kinds.base import NOTHING_TO_REMOVE
+from engine.model.address import Address
+from engine.model.change import Action, Change, Decision, Diff, Reason
+from engine.model.diagnostic import Refused, error
+from engine.model.manifest import Manifest
+from engine.model.observation import Observation
+from engine.model.step import Step
+from engine.model.value import Attributes, Value
+from engine.policy.naming import name as resource_name
+from engine.policy.naming import tags
+from engine.providers.base import Capabilities, Context, ResourceType
+
+# What a spec's key was declared as in the manifest.
+_DECLARED = {"parameters": "postgres.parameters", "version": "postgres.version", "engine": "broker.engine",
+             "bootstrap": "broker.bootstrap", "tags": "ttl"}
+
+
+class ResourceKind:
+    """See the module."""
+
+    name = "resource"
+    proves = False
+    ready_seconds = 120.0
+
+    def steps(self, manifest: Manifest) -> Iterable[Step]:
+        """One step a resource, in the order in which they contain each other."""
+        group = frozenset({wiring.GROUP})
+        yield self._step(manifest, wiring.GROUP, "group", "rg", {})
+        yield self._step(manifest, wiring.VAULT, "vault", "kv", {}, lives_in=group)
+        yield self._step(
+            manifest, wiring.POSTGRES, "postgres", "pg",
+            {"version": manifest.postgres.version, "parameters": dict(manifest.postgres.parameters),
+             "admin_secret": wiring.ADMIN_SECRET},
+            lives_in=group, depends_on={wiring.secret(wiring.ADMIN_SECRET)})
+        yield self._named(
+            manifest, wiring.DATABASE, "database", manifest.postgres.database, "postgres.database",
+            {"owner": wiring.MIGRATOR, "logins": dict(wiring.LOGINS), "server": resource_name(manifest.names, "pg")},
+            lives_in={wiring.POSTGRES}, depends_on={wiring.secret(s) for s in wiring.LOGINS.values()})
+        yield self._step(manifest, wiring.NAMESPACE, "namespace", "evh", self._broker(manifest), lives_in=group,
+                         depends_on={wiring.secret(manifest.broker.password)} if manifest.broker.password else set())
+        for hub in manifest.hubs:
+            yield self._named(
+                manifest, wiring.hub(hub.key), "hub", hub.name, f"hubs.{hub.key}",
+                {"partitions": hub.partitions, "retention_hours": hub.retention.total_seconds() / 3600,
+                 "namespace": resource_name(manifest.names, "evh")}, lives_in={wiring.NAMESPACE})
+
+    @staticmethod
+    def _broker(manifest: Manifest) -> dict[str, Value]:
+        broker = manifest.broker
+        spec: dict[str, Value] = {"engine": broker.engine}
+        if broker.engine == "external":
+            spec |= {"bootstrap": broker.bootstrap, "security_protocol": broker.security_protocol,
+                     "sasl_mechanism": broker.sasl_mechanism, "username": broker.username,
+                     "password": broker.password, "ca_file": broker.ca_file}
+        return spec
+
+    @staticmethod
+    def _step(manifest: Manifest, address: Address, type_: str, token: str, spec: dict[str, Value], *,
+              lives_in: Iterable[Address] = (), depends_on: Iterable[Address] = ()) -> Step:
+        full = {"type": type_, "name": resource_name(manifest.names, token), "tags": dict(tags(manifest)), **spec}
+        positions = {key: manifest.where(_DECLARED.get(key, type_)) for key in full}
+        return Step(address, full, frozenset(lives_in) | frozenset(depends_on), frozenset(lives_in),
+                    manifest.where(type_), positions)
+
+    @staticmethod
+    def _named(manifest: Manifest, address: Address, type_: str, name: str, path: str, spec: dict[str, Value], *,
+               lives_in: Iterable[Address], depends_on: Iterable[Address] = ()) -> Step:
+        """A resource inside another one: it has a name of its own and takes its container's tags."""
+        declared = {"retention_hours": "retention"}
+        positions = {key: manifest.where(f"{path}.{declared.get(key, key)}") for key in spec}
+        return Step(address, {"type": type_, "name": name, **spec}, frozenset(lives_in) | frozenset(depends_on),
+                    frozenset(lives_in), manifest.where(path), positions)
+
+    def observe(self, step: Step, capabilities: Capabilities) -> Observation:
+        """The live values of the spec's keys, as the target's resource type reads them."""
+        attributes = _type(step.address, step.spec, capabilities).observe(str(step.spec["name"]))
+        if attributes is None:
+            return Observation(step.address, exists=False)
+        immutable = sorted(_type(step.address, step.spec, capabilities).immutable)
+        return Observation(step.address, exists=True, attributes=attributes, notes={"immutable": immutable})
+
+    def decide(self, step: Step, seen: Observation, upstream: Mapping[Address, Action]) -> Decision:
+        """Differences of declared keys alone; an immutable one replaces; `needs` of the live side is mended."""
+        if not seen.exists:
+            return Decision(Action.CREATE, (Reason("absent", "It does not exist yet."),))
+        immutable = set(_strings(seen.notes.get("immutable")))
+        diffs = tuple(Diff(key, seen.attributes[key], step.spec[key], key in immutable)
+                      for key in sorted(step.spec)
+                      if key in seen.attributes and not same(seen.attributes[key], step.spec[key]))
+        reasons = [Reason("differs", f"{d.path} is {d.before!r} and is declared as {d.after!r}"
+                          + ("; it cannot change in place." if d.replaces else "."), step.positions.get(d.path))
+                   for d in diffs]
+        reasons += [Reason("needs", f"The live one needs: {need}.") for need in _strings(seen.attributes.get("needs"))]
+        if any(d.replaces for d in diffs):
+            return Decision(Action.REPLACE, tuple(reasons), diffs)
+        return Decision(Action.UPDATE if reasons else Action.NOOP, tuple(reasons), diffs)
+
+    def decide_delete(self, seen: Observation) -> Decision:
+        """Delete what exists."""
+        if not seen.exists:
+            return NOTHING_TO_REMOVE
+        return Decision(Action.DELETE, (Reason("destroy", "The environment is being destroyed."),))
+
+    def apply(self, change: Change, capabilities: Capabilities, context: Context) -> Attributes:
+        """Create, update, replace or delete by the target's type."""
+        resource = _type(change.address, change.spec, capabilities)
+        name = str(change.spec["name"])
+        if change.action.destroys:
+            resource.delete(name, context)
+        if change.action is not Action.DELETE:
+            resource.apply(name, {k: v for k, v in change.spec.items() if k != "type"}, context)
+        return {}
+
+    def ready(self, change: Change, capabilities: Capabilities) -> str | None:
+        """Whether the resource serves."""
+        return _type(change.address, change.spec, capabilities).ready(str(change.spec["name"]))
+
+
+def same(live: Value, declared: Value) -> bool:
+    """Equal but for what is no difference: null, an empty list, an empty object and an absent key are one; 1 == 1.0."""
+    if isinstance(live, Mapping) and isinstance(declared, Mapping):
+        return all(same(live.get(k), declared.get(k)) for k in {*live, *declared})
+    return live == declared or (not live and not declared and live is not False and declared is not False
+                                and live != 0 and declared != 0)
+
+
+def _strings(value: Any) -> list[str]:
+    return [str(v) for v in value] if isinstance(value, list | tuple) else []
+
+
+def _type(address: Address, spec: Attributes, capabilities: Capabilities) -> ResourceType:
+    found = capabilities.resources.get(str(spec["type"]))
+    if found is None:
+        raise Refused([error("no-resource-type", f"This target has no resource type {spec['type']!r}.",
+                             mend="Choose another target.", address=address)])
+    return found
+
+
+KIND = ResourceKind()

@@ -1,0 +1,50 @@
+"""Observe: the only reader of the live environment while planning.
+
+Reads all steps at once; what cannot be read is a diagnostic, never a guess.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+
+from engine.kinds.base import Kind
+from engine.model.address import Address
+from engine.model.diagnostic import Diagnostic, Refused
+from engine.model.observation import LiveState, Observation
+from engine.model.step import Step
+from engine.providers.base import Capabilities
+
+READERS = 16
+"""How many steps are read at once: reads wait for sockets, not for processors."""
+
+
+def observe(steps: Iterable[Step], kinds: Mapping[str, Kind], capabilities: Capabilities, *,
+            orphans: bool = True) -> LiveState:
+    """The live state of `steps`, and with `orphans` the owned resources that no step declares."""
+    listed = list(steps)
+    seen: dict[Address, Observation] = {}
+    problems: list[Diagnostic] = []
+
+    def one(step: Step) -> Observation | tuple[Diagnostic, ...]:
+        try:
+            return kinds[step.address.kind].observe(step, capabilities)
+        except Refused as refused:
+            return refused.diagnostics
+
+    with ThreadPoolExecutor(READERS) as pool:
+        for step, answer in zip(listed, pool.map(one, listed), strict=True):
+            if isinstance(answer, Observation):
+                seen[step.address] = answer
+            else:
+                problems.extend(answer)
+                seen[step.address] = Observation(step.address, exists=True, unreadable="it could not be read")
+    return LiveState(seen, tuple(_orphans(listed, capabilities)) if orphans else (), tuple(problems))
+
+
+def _orphans(steps: list[Step], capabilities: Capabilities) -> Iterable[Observation]:
+    declared = {(str(s.spec["type"]), str(s.spec["name"])) for s in steps if s.address.kind == "resource"}
+    for type_ in sorted(capabilities.resources):
+        for name in sorted(capabilities.resources[type_].inventory()):
+            if (type_, name) not in declared:
+                yield Observation(Address("resource", name), True, {"type": type_, "name": name})

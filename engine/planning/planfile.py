@@ -1,0 +1,78 @@
+"""Plan files: a plan on disk, readable by its owner alone, written whole or not at all.
+
+Owns the file format (`schemas/plan.schema.json`) and where the last reviewed plan lies. A plan holds no secret.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from jsonschema import Draft202012Validator
+
+from engine.assets import asset
+from engine.model.codec import decode, encode
+from engine.model.diagnostic import Refused, error
+from engine.model.plan import FORMAT_VERSION, Plan
+from engine.model.value import digest
+
+
+def plan_to_json(plan: Plan) -> dict[str, Any]:
+    """The plan as the schema describes it."""
+    data: dict[str, Any] = encode(plan)
+    return data
+
+
+def plan_id(plan: Plan) -> str:
+    """Names a plan: the first 16 hexadecimal digits of the digest of all that it says."""
+    return digest(plan_to_json(plan))[:16]
+
+
+def write_private(path: Path, text: str) -> None:
+    """Write a file with mode 0600, atomically and through to the disk."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def save_plan(plan: Plan, path: Path) -> None:
+    """Write the plan to `path`; raises Refused where that cannot be."""
+    try:
+        write_private(path, json.dumps(plan_to_json(plan), indent=1, ensure_ascii=False) + "\n")
+    except OSError as problem:
+        raise Refused([error("plan-unwritable", f"The plan cannot be written to {path}.", problem.strerror or "",
+                             "Name another file with --out.")]) from problem
+
+
+def load_plan(path: Path) -> Plan:
+    """Read and check a plan file; raises Refused with what is wrong with it."""
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as problem:
+        raise Refused([error("no-plan", f"There is no plan file {path}.",
+                             mend="Make one: txplan plan MANIFEST --out FILE")]) from problem
+    except (OSError, UnicodeDecodeError, ValueError, RecursionError) as problem:
+        raise Refused([error("plan-unreadable", f"{path} is no plan file.", str(problem),
+                             "Make a new one: txplan plan MANIFEST --out FILE")]) from problem
+    version = data.get("format_version") if isinstance(data, dict) else None
+    if version != FORMAT_VERSION:
+        raise Refused([error("plan-version", f"{path} has plan format {version!r}; this txplan reads {FORMAT_VERSION}.",
+                             mend="Plan again with this version.")])
+    schema = json.loads((asset("schemas") / "plan.schema.json").read_text(encoding="utf-8"))
+    problems = sorted(Draft202012Validator(schema).iter_errors(data), key=lambda e: list(map(str, e.absolute_path)))
+    if problems:
+        raise Refused([error("plan-invalid", f"{path} is no valid plan: {p.message[:200]}",
+                             f"At {'/'.join(map(str, p.absolute_path)) or 'the top'}.",
+                             "Plan files are not edited by hand: plan again.") for p in problems[:10]])
+    plan: Plan = decode(Plan, data)
+    return plan

@@ -1,0 +1,94 @@
+"""Planner: from the graph and the live state to a plan. Pure: no network, clock or randomness.
+
+Owns the order of changes and what a dependency's change means for those that depend on it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+
+from engine.kinds.base import NOTHING_TO_REMOVE, Kind
+from engine.model.address import Address
+from engine.model.change import Action, Change, Decision, Reason
+from engine.model.diagnostic import Diagnostic
+from engine.model.manifest import Manifest
+from engine.model.observation import LiveState, Observation
+from engine.model.plan import FORMAT_VERSION, Plan
+from engine.model.step import Step
+from engine.planning.graph import Graph, environment_of
+from engine.planning.guardrails import Guardrail, judge
+
+
+def make_plan(manifest: Manifest, graph: Graph, live: LiveState, kinds: Mapping[str, Kind],
+              guardrails: Sequence[Guardrail], *, now: datetime, tool_version: str, destroy: bool = False) -> Plan:
+    """The plan that makes the live environment what the graph says, or with `destroy` makes it nothing."""
+    changes, problems = _remove(graph, live, kinds) if destroy else _build(graph, live, kinds)
+    if not destroy:
+        changes += [_remove_orphan(o) for o in live.orphans]
+    plan = Plan(FORMAT_VERSION, tool_version, environment_of(manifest), destroy, manifest.file, manifest.digest,
+                live.digest, now, tuple(changes), diagnostics=(*live.diagnostics, *problems))
+    return replace(plan, verdicts=tuple(judge(guardrails, plan, manifest, live)))
+
+
+def decide(step: Step, seen: Observation, kind: Kind, decided: Mapping[Address, Action],
+           empty: set[Address]) -> Decision:
+    """One step's decision, given what was decided for those it depends on.
+
+    `empty` holds the steps that will have no state when this one starts (absent, or about to be replaced); what lives
+    in one of them is absent too, whatever was seen. The step is added where that holds for it.
+    """
+    upstream = {a: decided[a] for a in step.depends_on if a in decided}
+    hollow = sorted(a for a in step.lives_in if a in empty)
+    if hollow:
+        empty.add(step.address)
+        decision = kind.decide(step, Observation(step.address, exists=False, notes=seen.notes), upstream)
+        if not seen.exists or seen.unreadable:
+            return decision
+        return replace(decision, reasons=(
+            Reason("contained", f"{hollow[0]} is made anew, and with it what it holds.", because_of=hollow[0]),))
+    if not seen.exists:
+        empty.add(step.address)
+    if seen.unreadable:
+        return Decision(Action.WAIT, (Reason("unreadable", f"It cannot be read now: {seen.unreadable}. It is decided "
+                                             "when it can be, and nothing is destroyed by it."),))
+    decision = kind.decide(step, seen, upstream)
+    if decision.action is Action.REPLACE:
+        empty.add(step.address)
+    return decision
+
+
+def _build(graph: Graph, live: LiveState, kinds: Mapping[str, Kind]) -> tuple[list[Change], list[Diagnostic]]:
+    changes: list[Change] = []
+    problems: list[Diagnostic] = []
+    decided: dict[Address, Action] = {}
+    empty: set[Address] = set()
+    for step in graph.ordered():
+        seen = live.by_address[step.address]
+        decision = decide(step, seen, kinds[step.address.kind], decided, empty)
+        decided[step.address] = decision.action
+        problems += decision.diagnostics
+        changes.append(_change(step, seen, decision, step.depends_on))
+    return changes, problems
+
+
+def _remove(graph: Graph, live: LiveState, kinds: Mapping[str, Kind]) -> tuple[list[Change], list[Diagnostic]]:
+    """The same graph, backwards: a step goes when all that depends on it is gone."""
+    changes = []
+    for step in reversed(list(graph.ordered())):
+        seen = live.by_address[step.address]
+        kind = kinds[step.address.kind]
+        decision = kind.decide_delete(seen) if seen.exists else NOTHING_TO_REMOVE
+        changes.append(_change(step, seen, decision, frozenset(graph.edges.successors(step.address))))
+    return changes, []
+
+
+def _change(step: Step, seen: Observation, decision: Decision, waits_for: frozenset[Address]) -> Change:
+    return Change(step.address, decision.action, step.spec, waits_for, seen.digest, decision.reasons, decision.diffs,
+                  decision.details, step.source, step.positions)
+
+
+def _remove_orphan(seen: Observation) -> Change:
+    reason = Reason("orphan", "The environment owns it, and the manifest no longer declares it.")
+    return Change(seen.address, Action.DELETE, seen.attributes, frozenset(), seen.digest, (reason,))

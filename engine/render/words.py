@@ -1,0 +1,55 @@
+"""How values, durations and places are put in words: the same in every renderer."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from engine.model.diagnostic import Diagnostic, Severity
+from engine.model.value import UNKNOWN
+from engine.render.paint import Paint
+
+
+def value(item: Any) -> str:
+    """A value on one line; what is known only after apply says so."""
+    if item == UNKNOWN:
+        return "(known after apply)"
+    if item is None:
+        return "(none)"
+    return item if isinstance(item, str) else json.dumps(item, ensure_ascii=False, sort_keys=True)
+
+
+def seconds(amount: float) -> str:
+    """`0.4 s`, `12 s`, `3 min 5 s`, `2 h 10 min`."""
+    if amount < 10:
+        return f"{amount:.1f} s"
+    whole = round(amount)
+    if whole < 60:
+        return f"{whole} s"
+    minutes, rest = divmod(whole, 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s" if rest else f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if minutes else f"{hours} h"
+
+
+def facts(mapping: Mapping[str, Any]) -> str:
+    """`key value · key value`, nested values as JSON."""
+    return " · ".join(f"{key} {value(item)}" for key, item in mapping.items())
+
+
+def diagnostic(found: Diagnostic, paint: Paint) -> str:
+    """What, why, where and the mend, over a few lines."""
+    role = "bad" if found.severity is Severity.ERROR else "warn"
+    rule = f" [{found.rule}]" if found.rule else ""
+    lines = [f"{paint(found.severity.value, role)}: {found.summary} {paint(f'({found.code}){rule}', 'dim')}"]
+    if found.position:
+        lines.append(f"  at {found.position}")
+    elif found.address:
+        lines.append(f"  at {found.address}")
+    if found.detail:
+        lines += [f"  {line}" for line in found.detail.splitlines()]
+    if found.mend:
+        lines.append(f"  {paint('mend:', 'info')} {found.mend}")
+    return "\n".join(lines)
