@@ -1,0 +1,31 @@
+"""One PostgreSQL and one broker for all tests of this folder; a database and topics of its own for each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.streamapp_live.broker import Broker
+from tests.streamapp_live.stage import Stage
+from tests.support.postgres import PostgresServer
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[PostgresServer]:
+    with PostgresServer.started() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def broker() -> Iterator[Broker]:
+    with Broker.started() as broker:
+        yield broker
+
+
+@pytest.fixture
+def stage(server: PostgresServer, broker: Broker, tmp_path: Path) -> Iterator[Stage]:
+    stage = Stage(server, broker, tmp_path)
+    yield stage
+    stage.end()
