@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import os
+import resource
 import signal
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -59,6 +61,7 @@ def open_source(spec: Spec) -> SourceReader:
 
 
 async def _run(source: SourceReader, spec: Spec, conninfo: str) -> int:
+    start_mib = _peak_mib()
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     async with await psycopg.AsyncConnection.connect(conninfo) as conn:
@@ -77,8 +80,16 @@ async def _run(source: SourceReader, spec: Spec, conninfo: str) -> int:
         total = Books()
         for checkpoint in known.values():
             total.add(checkpoint.books)
-    report.result({**vars(total), "parts": len(known), "already_done": not fresh})
+    numbers = {**vars(total), "parts": len(known), "already_done": not fresh}
+    report.result({**numbers, "start_mib": start_mib, "peak_mib": _peak_mib()})
     return 0
+
+
+def _peak_mib() -> int:
+    """The most memory this process has held, in MiB."""
+    # The kernel counts in KiB, except on macOS, where it counts bytes.
+    unit = 1 << 20 if sys.platform == "darwin" else 1 << 10
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // unit
 
 
 class Progress:
