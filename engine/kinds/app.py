@@ -58,13 +58,12 @@ class AppKind:
         state = needs.apps.describe(step.address.name)
         if state is None:
             return Observation(step.address, exists=False)
-        attributes: dict[str, Value] = {"revision": state.revision, "replicas": state.replicas,
-                                        "running": state.running}
+        attributes: dict[str, Value] = {"revision": state.revision, "replicas": state.replicas}
         if not why_unreadable(needs.database):
             wanted = _connections(step.spec, needs)
             attributes["outdated"] = sorted(k for k, v in wanted.items() if state.environment.get(k) != v)
         return Observation(step.address, exists=True, attributes=attributes,
-                           notes={"endpoints": list(state.endpoints)})
+                           notes={"endpoints": list(state.endpoints), "running": state.running})
 
     def decide(self, step: Step, seen: Observation, upstream: Mapping[Address, Action]) -> Decision:
         """Deploy what is missing, of another revision, down, or started with what is no longer so."""
@@ -75,9 +74,9 @@ class AppKind:
                       if seen.attributes[key] != step.spec[key])
         reasons = [Reason("differs", f"{d.path} is {d.before} and shall be {d.after}.", step.positions.get(d.path))
                    for d in diffs]
-        if seen.attributes["running"] != seen.attributes["replicas"]:
-            reasons.append(Reason("down", f"{seen.attributes['running']} of {seen.attributes['replicas']} "
-                                  "replicas run."))
+        # How many run is no part of what binds a plan: a replica that restarts makes no plan stale.
+        if seen.notes["running"] != seen.attributes["replicas"]:
+            reasons.append(Reason("down", f"{seen.notes['running']} of {seen.attributes['replicas']} replicas run."))
         outdated = seen.attributes.get("outdated")
         if isinstance(outdated, list) and outdated:
             reasons.append(Reason("outdated", f"It was started with an older {', '.join(outdated)}."))

@@ -57,3 +57,18 @@ def _look_up(labels: Mapping[str, str]) -> bool:
 def _is_error(status: str) -> bool:
     """5xx, and 4xx but for 404: an unknown id is an answer (P8.3)."""
     return status.startswith("5") or (status.startswith("4") and status != "404")
+
+
+def summary_now(samples: Sequence[Sample]) -> dict[str, float]:
+    """What the gauges say at this moment: `lag_records`, `freshness_s`, `complete_pairs`; absent without data."""
+    found: dict[str, float] = {}
+    lag = [s.value for s in samples if s.name == "bo_stream_lag_records"]
+    if lag:
+        found["lag_records"] = sum(lag)
+    fresh = [s.value for s in samples if s.name == FRESHNESS]
+    if fresh:
+        found["freshness_s"] = max(fresh)
+    pairs = latest(samples, PAIRS, "status")
+    if pairs:
+        found["complete_pairs"] = pairs.get("COMPLETE", 0.0)
+    return found
