@@ -85,7 +85,7 @@ class Apply:
         self._parallelism = parallelism
         self._inbox: queue.Queue[Event | _Done] = queue.Queue()
         self._changes = {c.address: c for c in plan.pending}
-        self._scheduler = Scheduler(plan.changes)
+        self._scheduler = Scheduler(plan.waits())
         self._failures: list[Failure] = []
         self._succeeded = self._skipped = self._running = 0
 

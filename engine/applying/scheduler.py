@@ -7,27 +7,24 @@ nothing but itself.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable
+from collections.abc import Mapping
 
 from engine.model.address import Address
-from engine.model.change import Action, Change
 
 
 class Scheduler:
-    """The changes of one plan; no-ops are done from the start."""
+    """The changes of one plan; `waits` holds what each of them waits for."""
 
-    def __init__(self, changes: Iterable[Change]) -> None:
-        listed = [c for c in changes if c.action is not Action.NOOP]
-        pending = {c.address for c in listed}
-        self._open: dict[Address, set[Address]] = {c.address: set(c.waits_for & pending) for c in listed}
+    def __init__(self, waits: Mapping[Address, frozenset[Address]]) -> None:
+        self._open: dict[Address, set[Address]] = {address: set(for_) for address, for_ in waits.items()}
         self._dependents: dict[Address, list[Address]] = {a: [] for a in self._open}
-        for address, waits in self._open.items():
-            for dependency in waits:
+        for address, open_ in self._open.items():
+            for dependency in open_:
                 self._dependents[dependency].append(address)
         self._depth = self._depths()
         self._ready: list[tuple[int, Address]] = []
-        for address, waits in self._open.items():
-            if not waits:
+        for address, open_ in self._open.items():
+            if not open_:
                 self._push(address)
 
     def _depths(self) -> dict[Address, int]:

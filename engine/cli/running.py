@@ -115,7 +115,7 @@ def _view(plan: Plan, *, as_json: bool) -> Iterator[Callable[[Event], None]]:
     elif sys.stdout.isatty():
         from engine.render.live import LiveView
 
-        with LiveView(plan.changes, colour=colour()) as view:
+        with LiveView(plan.waits(), colour=colour()) as view:
             yield view
     else:
         paint = painter()

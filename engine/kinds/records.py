@@ -73,7 +73,7 @@ def read(database: Database, query: sql.SQL | sql.Composed, parameters: Mapping[
             errors.InvalidAuthorizationSpecification):
         return []
     except Refused as refused:
-        if any(d.code in ("no-secret", "no-database", "no-role") for d in refused.diagnostics):
+        if any(d.code in _NO_RECORDS for d in refused.diagnostics):
             return []
         raise
 
@@ -82,6 +82,9 @@ def live_revisions(database: Database) -> list[str]:
     """The revisions in `bo.alembic_version`; empty before the first migration."""
     return [row[0] for row in read(database, sql.SQL("SELECT version_num FROM bo.alembic_version ORDER BY 1"), {})]
 
+
+# Codes with which a target says that there is no database, or no login, to have recorded anything in.
+_NO_RECORDS = ("no-login", "no-database")
 
 _CUTOVER = sql.SQL("""
     SELECT id, generation, state, t_cutover, skew, consumer_group, start_offsets, source

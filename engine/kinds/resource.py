@@ -124,6 +124,8 @@ class ResourceKind:
 
     def ready(self, change: Change, capabilities: Capabilities) -> str | None:
         """Whether the resource serves."""
+        if change.action is Action.DELETE:
+            return None
         return _type(change.address, change.spec, capabilities).ready(str(change.spec["name"]))
 
 

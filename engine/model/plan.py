@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
+from graphlib import TopologicalSorter
 
+from engine.model.address import Address
 from engine.model.change import Action, Change
 from engine.model.diagnostic import Diagnostic, Severity
 from engine.model.step import Environment
@@ -39,6 +41,20 @@ class Plan:
     def counts(self) -> Counter[Action]:
         """How many changes there are of each action."""
         return Counter(c.action for c in self.changes)
+
+    def waits(self) -> dict[Address, frozenset[Address]]:
+        """What each pending change waits for: the nearest pending ones, through those that do nothing."""
+        by_address = {c.address: c for c in self.changes}
+        nearest: dict[Address, frozenset[Address]] = {}
+        order = TopologicalSorter({c.address: [a for a in c.waits_for if a in by_address] for c in self.changes})
+        for address in order.static_order():
+            found: set[Address] = set()
+            for dependency in by_address[address].waits_for:
+                if dependency in by_address:
+                    idle = by_address[dependency].action is Action.NOOP
+                    found |= nearest[dependency] if idle else {dependency}
+            nearest[address] = frozenset(found)
+        return {c.address: nearest[c.address] for c in self.pending}
 
     def can_apply(self) -> bool:
         """The one place that says whether a plan may run: no error, and no guardrail that blocks."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 from engine.kinds.base import Kind
 from engine.model.address import Address
@@ -30,7 +31,7 @@ def observe(steps: Iterable[Step], kinds: Mapping[str, Kind], capabilities: Capa
         try:
             return kinds[step.address.kind].observe(step, capabilities)
         except Refused as refused:
-            return refused.diagnostics
+            return tuple(replace(d, address=d.address or step.address) for d in refused.diagnostics)
 
     with ThreadPoolExecutor(READERS) as pool:
         for step, answer in zip(listed, pool.map(one, listed), strict=True):

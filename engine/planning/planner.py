@@ -12,7 +12,7 @@ from datetime import datetime
 from engine.kinds.base import NOTHING_TO_REMOVE, Kind
 from engine.model.address import Address
 from engine.model.change import Action, Change, Decision, Reason
-from engine.model.diagnostic import Diagnostic
+from engine.model.diagnostic import Diagnostic, Severity
 from engine.model.manifest import Manifest
 from engine.model.observation import LiveState, Observation
 from engine.model.plan import FORMAT_VERSION, Plan
@@ -25,10 +25,8 @@ def make_plan(manifest: Manifest, graph: Graph, live: LiveState, kinds: Mapping[
               guardrails: Sequence[Guardrail], *, now: datetime, tool_version: str, destroy: bool = False) -> Plan:
     """The plan that makes the live environment what the graph says, or with `destroy` makes it nothing."""
     changes, problems = _remove(graph, live, kinds) if destroy else _build(graph, live, kinds)
-    if not destroy:
-        changes += [_remove_orphan(o) for o in live.orphans]
     plan = Plan(FORMAT_VERSION, tool_version, environment_of(manifest), destroy, manifest.file, manifest.digest,
-                live.digest, now, tuple(changes), diagnostics=(*live.diagnostics, *problems))
+                live.digest, now, tuple(changes), diagnostics=tuple(problems))
     return replace(plan, verdicts=tuple(judge(guardrails, plan, manifest, live)))
 
 
@@ -70,7 +68,7 @@ def _build(graph: Graph, live: LiveState, kinds: Mapping[str, Kind]) -> tuple[li
         decided[step.address] = decision.action
         problems += decision.diagnostics
         changes.append(_change(step, seen, decision, step.depends_on))
-    return changes, problems
+    return changes + [_remove_orphan(o) for o in live.orphans], [*live.diagnostics, *problems]
 
 
 def _remove(graph: Graph, live: LiveState, kinds: Mapping[str, Kind]) -> tuple[list[Change], list[Diagnostic]]:
@@ -81,7 +79,8 @@ def _remove(graph: Graph, live: LiveState, kinds: Mapping[str, Kind]) -> tuple[l
         kind = kinds[step.address.kind]
         decision = kind.decide_delete(seen) if seen.exists else NOTHING_TO_REMOVE
         changes.append(_change(step, seen, decision, frozenset(graph.edges.successors(step.address))))
-    return changes, []
+    # What could not be read is told, and hinders nobody from going back to nothing.
+    return changes, [replace(d, severity=Severity.WARNING) for d in live.diagnostics]
 
 
 def _change(step: Step, seen: Observation, decision: Decision, waits_for: frozenset[Address]) -> Change:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Mapping
 from types import TracebackType
 from typing import Self
 
@@ -12,7 +12,6 @@ from rich.live import Live
 from rich.text import Text
 
 from engine.model.address import Address
-from engine.model.change import Action, Change
 from engine.model.event import Event, StepFailed, StepProgress, StepSkipped, StepStarted, StepSucceeded
 from engine.render import events, words
 from engine.render.paint import coloured
@@ -23,11 +22,9 @@ _WAITING_SHOWN = 6
 class LiveView:
     """Finished steps scroll by as lines; what runs and waits is redrawn below them."""
 
-    def __init__(self, changes: Iterable[Change], *, colour: bool) -> None:
+    def __init__(self, waits: Mapping[Address, frozenset[Address]], *, colour: bool) -> None:
         self._console = Console(no_color=not colour, highlight=False)
-        self._waits = {c.address: set(c.waits_for) for c in changes if c.action is not Action.NOOP}
-        for waits in self._waits.values():
-            waits &= self._waits.keys()
+        self._waits = {address: set(for_) for address, for_ in waits.items()}
         self._running: dict[Address, tuple[float, StepProgress | None]] = {}
         self._live = Live(console=self._console, get_renderable=self._draw, refresh_per_second=8, transient=True)
 

@@ -7,7 +7,6 @@ an engine works (`brokers`), or show a password.
 from __future__ import annotations
 
 import shutil
-import threading
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -37,14 +36,12 @@ def broker_capabilities(home: Home, processes: Processes,
 
 
 class Link:
-    """The environment's one namespace, its engine and a session with it; shared by all of this module."""
+    """The environment's one namespace, and how to talk to it; shared by all of this module."""
 
     def __init__(self, home: Home, processes: Processes, secrets: SecretStore) -> None:
         self.home = home
         self.processes = processes
         self._secrets = secrets
-        self._lock = threading.Lock()
-        self._session: Session | None = None
 
     def namespace(self) -> dict[str, Any] | None:
         """The recorded spec of the environment's namespace, or None."""
@@ -66,14 +63,9 @@ class Link:
         return self._secrets.get(secret) if secret and self._secrets.describe(secret) else None
 
     def session(self) -> Session | None:
-        """A session with the broker, the same one as long as the connection is the same."""
+        """A new session with the broker, for one task; None where there is no namespace."""
         connection = self.connection()
-        with self._lock:
-            if connection is None:
-                self._session = None
-            elif self._session is None or self._session.connection != connection:
-                self._session = Session(connection)
-            return self._session
+        return None if connection is None else Session(connection)
 
     def require(self) -> Session:
         """A session; Refused where there is no namespace."""
@@ -117,7 +109,7 @@ class Namespace:
         self._home.save_record(_RECORD, name, spec)
         self._link.processes.ensure(Program(
             PROGRAM, tuple(engine.command(place)), place.folder, engine.environment(place),
-            stop_seconds=engine.stop_seconds, priority=100))
+            stop_signal=engine.stop_signal, stop_seconds=engine.stop_seconds, priority=100))
 
     def ready(self, name: str) -> str | None:
         """None where the broker answers."""
@@ -228,7 +220,7 @@ class Hub:
 
 
 class LocalBroker:
-    """The capability; every call opens or reuses a session with the recorded broker."""
+    """The capability; every call opens a session with the recorded broker."""
 
     def __init__(self, link: Link) -> None:
         self._link = link

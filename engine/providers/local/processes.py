@@ -23,6 +23,7 @@ from engine.providers.local.supervisor import Supervisor, Unavailable, launch_co
 
 _STOPPED_STATES = frozenset({"STOPPED", "EXITED", "FATAL"})
 _SETTLE_S = 15.0
+_ATTEMPTS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,12 +195,14 @@ class Processes:
 
     def _settle(self, name: str) -> bool:
         """Bring a known program to RUNNING; says whether it was started here."""
-        started, deadline = False, time.monotonic() + _SETTLE_S
-        while time.monotonic() < deadline:
-            state = self._call("getProcessInfo", name)["statename"]
-            if state == "RUNNING":
+        started, failed, deadline = False, set[int](), time.monotonic() + _SETTLE_S
+        while time.monotonic() < deadline and len(failed) < _ATTEMPTS:
+            info = self._call("getProcessInfo", name)
+            if info["statename"] == "RUNNING":
                 return started
-            if state in _STOPPED_STATES:
+            if info["statename"] == "BACKOFF":
+                failed.add(info["start"])
+            elif info["statename"] in _STOPPED_STATES:
                 self._call("startProcess", name, False, but="ALREADY_STARTED")
                 started = True
             time.sleep(0.05)

@@ -46,6 +46,7 @@ class Apache:
 
     name = "apache"
     ports = ("kafka", "controller")
+    stop_signal = "TERM"
     stop_seconds = 60
 
     def prepare(self, place: Place, say: Say) -> None:
@@ -56,10 +57,11 @@ class Apache:
         self._config(place).write_text("".join(f"{k}={v}\n" for k, v in self._settings(place).items()))
         if (self._data(place) / "meta.properties").exists():
             return
+        # Joined to its option, since the id may begin with a dash.
         cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         done = subprocess.run(
             [java, *_JVM, *_scratch(place), "-cp", jars, "kafka.tools.StorageTool", "format", "--ignore-formatted",
-             "-t", cluster, "-c", str(self._config(place))], capture_output=True, text=True, check=False, timeout=120)
+             f"--cluster-id={cluster}", "-c", str(self._config(place))], capture_output=True, text=True, check=False, timeout=120)
         if done.returncode:
             raise Refused([error("broker-format-failed", "Apache Kafka's storage could not be formatted",
                                  (done.stderr or done.stdout).strip()[-1000:])])

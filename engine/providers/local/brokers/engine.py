@@ -49,6 +49,10 @@ class BrokerEngine(Protocol):
         """Names of the ports that it listens on; the first is `kafka`."""
 
     @property
+    def stop_signal(self) -> str:
+        """The signal that asks for a graceful stop, such as `TERM`."""
+
+    @property
     def stop_seconds(self) -> int:
         """How long a graceful stop may take before it is ended by force."""
 

@@ -16,6 +16,7 @@ class Noida:
 
     name = "noida"
     ports = ("kafka",)
+    stop_signal = "TERM"
     stop_seconds = 60
 
     def prepare(self, place: Place, say: Say) -> None:

@@ -56,13 +56,10 @@ def committed(session: Session, group: str, topics: Sequence[str]) -> Mapping[Pa
 def commit(session: Session, group: str, offsets: Mapping[Partition, int]) -> None:
     """Commit offsets for a group without members; Refused where it has some."""
     asked = [TopicPartition(topic, number, offset) for (topic, number), offset in sorted(offsets.items())]
-    told = session.wait(f"commit for group {group}", lambda: session.admin.alter_consumer_group_offsets(
-        [ConsumerGroupTopicPartitions(group, asked)], request_timeout=CALL_S))
-    refused = [p for p in told.topic_partitions or () if p.error]
-    if refused:
-        raise Refused([error("commit-refused", f"the broker refuses the start offsets of group {group}",
-                             "; ".join(f"{p.topic}/{p.partition}: {p.error}" for p in refused),
-                             "stop the group's members first")])
+    with session.told(f"commit for group {group}"):
+        answer(lambda: session.admin.alter_consumer_group_offsets(
+            [ConsumerGroupTopicPartitions(group, asked)], request_timeout=CALL_S),
+            lambda told: next((p.error for p in told.topic_partitions or () if p.error), None))
 
 
 def groups(session: Session, prefix: str) -> Sequence[str]:

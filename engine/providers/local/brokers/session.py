@@ -6,7 +6,6 @@ Owns: how a failure is told. Must not: know what is administered (`positions`, `
 from __future__ import annotations
 
 import socket
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
@@ -60,11 +59,11 @@ class Connection:
 
 
 class Session:
-    """A lazily opened administration client; thread-safe, as librdkafka's is."""
+    """One administration client, opened when it is first used. Keep a session for one task only: after a broker's
+    restart, a client that asked for a group before may wait for the old connection for ever."""
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
-        self._lock = threading.Lock()
         self._admin: AdminClient | None = None
         self._last_error = ""
 
@@ -87,10 +86,9 @@ class Session:
     @property
     def admin(self) -> AdminClient:
         """The client for administration."""
-        with self._lock:
-            if self._admin is None:
-                self._admin = AdminClient(self._options())
-            return self._admin
+        if self._admin is None:
+            self._admin = AdminClient(self._options())
+        return self._admin
 
     def partitions(self, topic: str) -> list[TopicPartition] | None:
         """All partitions of a topic, in order; None where there is no such topic."""
@@ -141,13 +139,17 @@ class Session:
         self._last_error = problem.str()
 
 
-def answer(futures: Callable[[], Mapping[Any, Future[T]]]) -> T:
+def answer(futures: Callable[[], Mapping[Any, Future[T]]],
+           problem_in: Callable[[T], KafkaError | None] = lambda told: None) -> T:
     """The answer of a call about one thing, asked again while the broker's part for it comes up; raises
-    KafkaException and TimeoutError."""
+    KafkaException, also for a problem inside the answer, and TimeoutError."""
     deadline = time.monotonic() + CALL_S
     while True:
         try:
-            return next(iter(futures().values())).result(CALL_S)
+            told = next(iter(futures().values())).result(CALL_S)
+            if (inside := problem_in(told)) is None:
+                return told
+            raise KafkaException(inside)
         except KafkaException as problem:
             if code(problem) not in _STARTING or time.monotonic() > deadline:
                 raise

@@ -12,6 +12,8 @@ class Tansu:
 
     name = "tansu"
     ports = ("kafka",)
+    # Asked by TERM, it waits for its clients to go.
+    stop_signal = "INT"
     stop_seconds = 10
 
     def prepare(self, place: Place, say: Say) -> None:
