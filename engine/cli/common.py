@@ -149,14 +149,14 @@ def last_plan_path() -> Path:
 
 def make_plan(hand: AtHand, *, destroy: bool = False) -> Plan:
     """Observe and plan."""
-    from engine import __version__
     from engine.planning import guardrails
     from engine.planning.observe import observe
     from engine.planning.planner import make_plan as pure_plan
+    from engine.version import tool_version
 
     live = observe(hand.graph.steps.values(), hand.kinds, hand.capabilities)
     return pure_plan(hand.manifest, hand.graph, live, hand.kinds, guardrails.discover(), now=datetime.now(UTC),
-                     tool_version=__version__, destroy=destroy)
+                     tool_version=tool_version(), destroy=destroy)
 
 
 def remember(plan: Plan) -> None:

@@ -33,6 +33,8 @@ _SETTINGS = {
     "auto.create.topics.enable": "false",
     # The first member of a group gets its partitions at once.
     "group.initial.rebalance.delay.ms": "0",
+    # A broker that was killed may register again when its last session has ended.
+    "broker.session.timeout.ms": "4000", "broker.heartbeat.interval.ms": "1000",
     "offsets.topic.replication.factor": "1", "offsets.topic.num.partitions": "4",
     "transaction.state.log.replication.factor": "1", "transaction.state.log.min.isr": "1",
     "transaction.state.log.num.partitions": "1", "share.coordinator.state.topic.replication.factor": "1",
@@ -61,7 +63,8 @@ class Apache:
         cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         done = subprocess.run(
             [java, *_JVM, *_scratch(place), "-cp", jars, "kafka.tools.StorageTool", "format", "--ignore-formatted",
-             f"--cluster-id={cluster}", "-c", str(self._config(place))], capture_output=True, text=True, check=False, timeout=120)
+             f"--cluster-id={cluster}", "-c", str(self._config(place))], capture_output=True, text=True,
+            check=False, timeout=120)
         if done.returncode:
             raise Refused([error("broker-format-failed", "Apache Kafka's storage could not be formatted",
                                  (done.stderr or done.stdout).strip()[-1000:])])
