@@ -66,7 +66,12 @@ def run_change(change: Change, kind: Kind, capabilities: Capabilities, context: 
 
 
 def _already_so(change: Change, kind: Kind, capabilities: Capabilities) -> bool:
-    """Whether live has become what the change asks for; a move that would destroy is refused."""
+    """Whether live has become what the change asks for; a move that would destroy is refused.
+
+    A proof that the plan asks for is always taken: an older one was about what has just been changed.
+    """
+    if kind.proves and change.action is Action.RUN:
+        return False
     seen = _observe(change, kind, capabilities)
     if seen.digest == change.before_digest and change.action is not Action.WAIT:
         return False

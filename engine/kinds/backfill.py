@@ -59,13 +59,13 @@ class BackfillKind:
 
     def decide(self, step: Step, seen: Observation, upstream: Mapping[Address, Action]) -> Decision:
         """Run it where it is not done for the cutover that will be active."""
-        details: dict[str, Value] = {"source": step.spec["source"], "rows": dict(seen.notes)}
-        if upstream.get(wiring.CUTOVER, Action.NOOP) is not Action.NOOP:
-            return Decision(Action.RUN, because_upstream(upstream, "It fills what is before the cutover"),
-                            details=details)
+        details: dict[str, Value] = {"source": _in_words(step.spec["source"]), **seen.notes}
         if not seen.exists:
             return Decision(Action.RUN, (Reason("absent", "This source is not loaded for the cutover yet.",
                                                 step.source),), details=details)
+        if upstream.get(wiring.CUTOVER, Action.NOOP) is not Action.NOOP:
+            return Decision(Action.RUN, because_upstream(upstream, "It fills what is before the cutover"),
+                            details=details)
         if seen.attributes["state"] != "done":
             return Decision(Action.RUN, (Reason("unfinished", "An earlier run stopped half-way; it goes on from its "
                                                 "checkpoints."),), details=details)
@@ -110,6 +110,20 @@ def describe_source(source: BackfillSource) -> dict[str, Value]:
         case SyntheticSource():
             return {"kind": "synthetic", "rows": 3 * source.payments, "seed": source.seed, "late": source.late,
                     "duplicates": source.duplicates, "out_of_order": source.out_of_order, "broken": source.broken}
+
+
+def _in_words(source: Value) -> str:
+    """What a reviewer needs to know of a source, on one line."""
+    assert isinstance(source, Mapping)
+    match source["kind"]:
+        case "files":
+            size = sum(int(f["bytes"]) for f in source["files"])
+            return f"{len(source['files'])} files, {size / 1e6:.1f} MB: {source['orders']}, {source['ledger']}"
+        case "postgres":
+            return (f"{source['orders_table']} and {source['ledger_table']} of {source['database']} on "
+                    f"{source['host']}:{source['port']}")
+        case _:
+            return f"{source['rows']:,} synthetic rows, seed {source['seed']}"
 
 
 def job_source(source: Mapping[str, Any]) -> dict[str, Any]:

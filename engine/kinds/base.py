@@ -137,8 +137,9 @@ def because_upstream(upstream: Mapping[Address, Action], what: str) -> tuple[Rea
     found = changing(upstream)
     if not found:
         return ()
-    listed = ", ".join(f"{address} will {_verb(upstream[address])}" for address in found)
-    return (Reason("dependency", f"{what}: {listed}.", because_of=found[0]),)
+    listed = ", ".join(f"{address} will {_verb(upstream[address])}" for address in found[:2])
+    more = f" and {len(found) - 2} more" if len(found) > 2 else ""
+    return (Reason("dependency", f"{what}: {listed}{more}.", because_of=found[0]),)
 
 
 def _verb(action: Action) -> str:

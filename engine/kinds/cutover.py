@@ -25,6 +25,7 @@ from engine.kinds.records import (
 from engine.model.address import Address
 from engine.model.change import Action, Change, Decision, Diff, Reason
 from engine.model.diagnostic import Refused, error
+from engine.model.duration import spoken
 from engine.model.manifest import Manifest, Names
 from engine.model.observation import Observation
 from engine.model.step import Step
@@ -75,8 +76,7 @@ class CutoverKind:
     def decide(self, step: Step, seen: Observation, upstream: Mapping[Address, Action]) -> Decision:
         """A new generation where there is none, another T is asked for, or the log behind the record is lost."""
         details: dict[str, Value] = {
-            "T": step.spec["at"] or "the broker's time when it is taken", "skew_s": step.spec["skew_s"],
-            "retention_s": step.spec["retention_s"]}
+            "skew": spoken(float(str(step.spec["skew_s"]))), "retention": spoken(float(str(step.spec["retention_s"])))}
         if not seen.exists:
             return Decision(Action.RUN, (Reason("absent", "No cutover is recorded yet."),),
                             (Diff("t_cutover", None, step.spec["at"] or UNKNOWN), Diff("group", None, UNKNOWN)),
@@ -197,8 +197,8 @@ def _guard(change: Change, broker: Broker, start: Mapping[Partition, int], age: 
                              "Take a later T, and a source that covers what is before it.",
                              address=change.address, rule="P6.5")], exit_code=3)
     if needed >= retention:
-        raise Refused([error("retention", f"The hubs keep {retention}, and the cutover needs {needed}.",
-                             f"Age of T {age}, skew {skew}, and the recovery buffer add up to that.",
+        raise Refused([error("retention", f"The hubs keep {spoken(retention)}; the cutover needs {spoken(needed)}.",
+                             f"Age of T {spoken(age)}, skew {spoken(skew)}, and the recovery buffer add up to that.",
                              "Raise hubs.*.retention, or take a later T.", position=change.source,
                              address=change.address, rule="P6.5")], exit_code=3)
 

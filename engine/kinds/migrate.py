@@ -15,7 +15,7 @@ from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 
 from engine.kinds import wiring
-from engine.kinds.base import Needs, because_upstream, goes_with, unreadable
+from engine.kinds.base import Needs, goes_with, unreadable
 from engine.kinds.jobs import run_job
 from engine.kinds.records import live_revisions, why_unreadable
 from engine.model.address import Address
@@ -67,7 +67,7 @@ class MigrateKind:
             return Decision(Action.NOOP)
         reason = Reason("behind" if live else "absent", f"The live schema is at {live}; head is {names[-1]}." if live
                         else "The schema does not exist yet.", step.source)
-        return Decision(Action.RUN, (reason, *because_upstream(upstream, "It lives there")),
+        return Decision(Action.RUN, (reason,),
                         (Diff("revision", live, names[-1]),),
                         {"revisions": [f"{r['revision']} {r['message']}" for r in pending]})
 

@@ -47,11 +47,11 @@ def observe_proof(step: Step, capabilities: Capabilities) -> Observation:
 
 def decide_proof(step: Step, seen: Observation, upstream: Mapping[Address, Action]) -> Decision:
     """Run it where it never passed, its subject is another, or what it proves is about to change."""
-    because = because_upstream(upstream, "It proves what follows")
-    if because:
-        return Decision(Action.RUN, because)
     if not seen.exists:
         return Decision(Action.RUN, (Reason("absent", "It never ran here."),))
+    because = because_upstream(upstream, "What it proves changes")
+    if because:
+        return Decision(Action.RUN, because)
     if seen.attributes["outcome"] != "pass":
         return Decision(Action.RUN, (Reason("not-passed", f"Its last answer was {seen.attributes['outcome']}."),))
     if not seen.attributes["current"]:

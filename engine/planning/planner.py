@@ -9,10 +9,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from engine.kinds.base import NOTHING_TO_REMOVE, Kind
+from engine.kinds.base import NOTHING_TO_REMOVE, Kind, because_upstream, changing
 from engine.model.address import Address
 from engine.model.change import Action, Change, Decision, Reason
-from engine.model.diagnostic import Diagnostic, Severity
+from engine.model.diagnostic import Diagnostic, Severity, warning
 from engine.model.manifest import Manifest
 from engine.model.observation import LiveState, Observation
 from engine.model.plan import FORMAT_VERSION, Plan
@@ -48,9 +48,11 @@ def decide(step: Step, seen: Observation, kind: Kind, decided: Mapping[Address, 
             Reason("contained", f"{hollow[0]} is made anew, and with it what it holds.", because_of=hollow[0]),))
     if not seen.exists:
         empty.add(step.address)
+    if seen.unreadable and kind.proves and changing(upstream):
+        # What it proved is about to change, whatever the record says that cannot be read.
+        return Decision(Action.RUN, because_upstream(upstream, "What it proves changes"))
     if seen.unreadable:
-        return Decision(Action.WAIT, (Reason("unreadable", f"It cannot be read now: {seen.unreadable}. It is decided "
-                                             "when it can be, and nothing is destroyed by it."),))
+        return Decision(Action.WAIT, (Reason("unreadable", f"It cannot be read now: {seen.unreadable}."),))
     decision = kind.decide(step, seen, upstream)
     if decision.action is Action.REPLACE:
         empty.add(step.address)
@@ -68,7 +70,7 @@ def _build(graph: Graph, live: LiveState, kinds: Mapping[str, Kind]) -> tuple[li
         decided[step.address] = decision.action
         problems += decision.diagnostics
         changes.append(_change(step, seen, decision, step.depends_on))
-    return changes + [_remove_orphan(o) for o in live.orphans], [*live.diagnostics, *problems]
+    return changes, [*live.diagnostics, *problems, *map(_orphan, live.orphans)]
 
 
 def _remove(graph: Graph, live: LiveState, kinds: Mapping[str, Kind]) -> tuple[list[Change], list[Diagnostic]]:
@@ -88,6 +90,8 @@ def _change(step: Step, seen: Observation, decision: Decision, waits_for: frozen
                   decision.details, step.source, step.positions)
 
 
-def _remove_orphan(seen: Observation) -> Change:
-    reason = Reason("orphan", "The environment owns it, and the manifest no longer declares it.")
-    return Change(seen.address, Action.DELETE, seen.attributes, frozenset(), seen.digest, (reason,))
+def _orphan(seen: Observation) -> Diagnostic:
+    """An orphan is told and left alone: what no manifest declares, no plan deletes."""
+    what = f"{seen.attributes['type']} {seen.attributes['name']}"
+    return warning("orphan", f"The environment owns the {what}, which the manifest does not declare.",
+                   mend="Declare it, or destroy the environment.")

@@ -6,6 +6,7 @@ import json
 from typing import assert_never
 
 from engine.model.codec import encode
+from engine.model.duration import spoken
 from engine.model.event import (
     ApplyFinished,
     ApplyStarted,
@@ -39,16 +40,16 @@ def as_line(event: Event, paint: Paint) -> str | None:
         case StepProgress():
             return None
         case StepSucceeded(address=address, seconds=took):
-            return f"  {paint('ok', 'good')}     {address} in {words.seconds(took)}{result(event)}"
+            return f"  {paint('ok', 'good')}     {address} in {spoken(took)}{result(event)}"
         case StepFailed(address=address, seconds=took, diagnostic=found, interrupted=interrupted):
             word = paint("stop", "warn") if interrupted else paint("FAIL", "bad")
-            return f"  {word}   {address} after {words.seconds(took)}\n{words.diagnostic(found, paint)}"
+            return f"  {word}   {address} after {spoken(took)}\n{words.diagnostic(found, paint)}"
         case StepSkipped(address=address, blocked_by=root):
             why = f"blocked by {root}" if root else "the run was stopped"
             return f"  {paint('skip', 'warn')}   {address} ({why})"
         case ApplyFinished(finish=finish, seconds=took, succeeded=ok, failed=failed, skipped=skipped):
             word, role = FINISHES[finish]
-            return (f"{paint(word, role)} in {words.seconds(took)}: {ok} succeeded, {failed} failed, "
+            return (f"{paint(word, role)} in {spoken(took)}: {ok} succeeded, {failed} failed, "
                     f"{skipped} skipped.")
         case _:
             assert_never(event)

@@ -12,8 +12,9 @@ from rich.live import Live
 from rich.text import Text
 
 from engine.model.address import Address
+from engine.model.duration import spoken
 from engine.model.event import Event, StepFailed, StepProgress, StepSkipped, StepStarted, StepSucceeded
-from engine.render import events, words
+from engine.render import events
 from engine.render.paint import coloured
 
 _WAITING_SHOWN = 6
@@ -63,7 +64,7 @@ class LiveView:
     def _draw(self) -> Text:
         lines = []
         for address, (since, progress) in sorted(self._running.items()):
-            took = words.seconds(time.monotonic() - since)
+            took = spoken(time.monotonic() - since)
             lines.append(f"  {coloured('run', 'info')}    {address} {took}{_progress(progress)}")
         for address, waits in sorted(self._waits.items())[:_WAITING_SHOWN]:
             lines.append(coloured(f"  wait   {address} for {', '.join(str(w) for w in sorted(waits))}", "dim"))
@@ -81,7 +82,7 @@ def _progress(progress: StepProgress | None) -> str:
         of = f" of {progress.total:,}" if progress.total else ""
         parts.append(f"{progress.done:,}{of} {progress.unit}")
     if progress.eta_s is not None:
-        parts.append(f"{words.seconds(progress.eta_s)} left")
+        parts.append(f"{spoken(progress.eta_s)} left")
     if progress.note:
         parts.append(progress.note)
     return f"  {' · '.join(parts)}" if parts else ""

@@ -22,6 +22,8 @@ def render(plan: Plan, paint: Paint) -> str:
 
 def summary(plan: Plan) -> str:
     """One line: how many steps of each action."""
+    if not plan.pending and not plan.can_apply():
+        return "There is no plan."
     if not plan.pending:
         return "Nothing to destroy." if plan.destroy else "No changes. The live environment is as the manifest says."
     order = (Action.CREATE, Action.UPDATE, Action.REPLACE, Action.DELETE, Action.RUN, Action.WAIT)
@@ -41,6 +43,8 @@ def _lines(plan: Plan, paint: Paint) -> Iterator[str]:
         width = max(len(str(c.address)) for c in pending)
         for change in pending:
             yield from _change(change, width, paint)
+    if plan.counts[Action.WAIT]:
+        yield paint("  ? is decided when it can be read; nothing is destroyed by it.", "dim")
     yield ""
     yield paint("Guardrails", "strong")
     for verdict in plan.verdicts:
@@ -57,7 +61,10 @@ def _lines(plan: Plan, paint: Paint) -> Iterator[str]:
 def _change(change: Change, width: int, paint: Paint) -> Iterator[str]:
     mark, role = MARKS[change.action]
     named = f"  {change.spec['name']}" if "name" in change.spec and change.address.kind == "resource" else ""
-    yield f"  {paint(mark, role)} {paint(str(change.address).ljust(width), role)}  {change.action.value}{named}"
+    told = [r for r in change.reasons if r.code not in _TOLD_BY_ACTION]
+    alone = f"  {told[0].text}" if len(told) == 1 and not (change.diffs or change.details or named) else ""
+    yield (f"  {paint(mark, role)} {paint(str(change.address).ljust(width), role)}  {change.action.value}{named}"
+           + paint(alone, "dim"))
     pad = " " * 6
     for diff in change.diffs:
         forced = paint("  forces replacement", "bad") if diff.replaces else ""
@@ -67,10 +74,9 @@ def _change(change: Change, width: int, paint: Paint) -> Iterator[str]:
             yield from (f"{pad}{entry}" for entry in map(words.value, item))
         elif item not in ({}, None):
             yield f"{pad}{key}: {_short(words.value(item))}"
-    for reason in change.reasons:
-        if reason.code not in _TOLD_BY_ACTION:
-            place = paint(f"  {reason.position}", "dim") if reason.position else ""
-            yield f"{pad}{paint('why:', 'dim')} {reason.text}{place}"
+    for reason in () if alone else told:
+        place = paint(f"  {reason.position}", "dim") if reason.position else ""
+        yield f"{pad}{paint('why:', 'dim')} {reason.text}{place}"
 
 
 def _short(text: str) -> str:

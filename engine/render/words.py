@@ -1,4 +1,4 @@
-"""How values, durations and places are put in words: the same in every renderer."""
+"""How values, facts and places are put in words: the same in every renderer."""
 
 from __future__ import annotations
 
@@ -18,20 +18,6 @@ def value(item: Any) -> str:
     if item is None:
         return "(none)"
     return item if isinstance(item, str) else json.dumps(item, ensure_ascii=False, sort_keys=True)
-
-
-def seconds(amount: float) -> str:
-    """`0.4 s`, `12 s`, `3 min 5 s`, `2 h 10 min`."""
-    if amount < 10:
-        return f"{amount:.1f} s"
-    whole = round(amount)
-    if whole < 60:
-        return f"{whole} s"
-    minutes, rest = divmod(whole, 60)
-    if minutes < 60:
-        return f"{minutes} min {rest} s" if rest else f"{minutes} min"
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if minutes else f"{hours} h"
 
 
 def facts(mapping: Mapping[str, Any]) -> str:

@@ -28,9 +28,9 @@ class DestroysOnlyItsOwn:
         names = set(all_names(manifest.names).values())
         passed = []
         for change in plan.changes:
-            if not change.action.destroys or "tags" not in change.spec:
+            if not change.action.destroys or change.address.kind != "resource":
                 continue
-            wrong = _wrong(change, live, names, mine)
+            wrong = _wrong(change, live, names, mine) if "tags" in change.spec else _loose(change, plan)
             if wrong:
                 yield Verdict(self.rule, self.name, Outcome.BLOCK, wrong, change.address, error(
                     "not-ours", f"{change.address} is not proven to be this environment's.", wrong,
@@ -40,6 +40,13 @@ class DestroysOnlyItsOwn:
                 passed.append(str(change.spec["name"]))
         evidence = f"name and tags agree on {', '.join(sorted(passed))}" if passed else "nothing is destroyed"
         yield Verdict(self.rule, self.name, Outcome.PASS, evidence)
+
+
+def _loose(change: Change, plan: Plan) -> str:
+    """What is inside another resource has no tags of its own: its container must be one of the environment's."""
+    container = str(change.spec.get("namespace") or change.spec.get("server"))
+    inside = any("tags" in c.spec and c.spec.get("name") == container for c in plan.changes)
+    return "" if inside else f"it lies in {container}, which is none of the environment's resources"
 
 
 def _wrong(change: Change, live: LiveState, names: set[str], mine: Mapping[str, str]) -> str:

@@ -7,6 +7,7 @@ from datetime import timedelta
 
 from engine.model.change import Action
 from engine.model.diagnostic import error
+from engine.model.duration import spoken
 from engine.model.manifest import Manifest
 from engine.model.observation import LiveState
 from engine.model.plan import Plan
@@ -28,13 +29,13 @@ class Retention:
         cut = manifest.cutover
         age = max(plan.created_at - cut.at, timedelta()) if cut.at else timedelta()
         needed, kept = age + cut.skew + cut.recovery_buffer, min(h.retention for h in manifest.hubs)
-        evidence = (f"age of T {age} + skew {cut.skew} + recovery buffer {cut.recovery_buffer} = {needed}; "
-                    f"the hubs keep {kept}")
+        evidence = (f"age of T {spoken(age)} + skew {spoken(cut.skew)} + recovery buffer "
+                    f"{spoken(cut.recovery_buffer)} = {spoken(needed)}; the hubs keep {spoken(kept)}")
         if needed < kept:
             yield Verdict(self.rule, self.name, Outcome.PASS, evidence)
             return
         yield Verdict(self.rule, self.name, Outcome.BLOCK, evidence, diagnostic=error(
-            "retention", f"The hubs keep {kept}, and the cutover needs {needed}.", evidence,
+            "retention", f"The hubs keep {spoken(kept)}; the cutover needs {spoken(needed)}.", evidence,
             "Raise hubs.*.retention, or take a later cutover.at.", position=manifest.where("cutover"), rule=self.rule))
 
 

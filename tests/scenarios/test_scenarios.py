@@ -1,0 +1,106 @@
+"""Plans from files: a case is a folder with a manifest, a live state and the plan that must come of them.
+
+`live.yaml`: `base` is `nothing` or `declared` (everything as the manifest says), `steps` says what is otherwise,
+`orphans` lists owned resources that nobody declares, `destroy` asks for the way back, `now` is the clock.
+TXPLAN_UPDATE=1 writes the plans anew; read them before you commit them.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import replace
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from engine.kinds.base import discover
+from engine.kinds.cutover import requested
+from engine.load import load_manifest
+from engine.model.address import Address
+from engine.model.observation import LiveState, Observation
+from engine.model.plan import Plan
+from engine.model.step import Step
+from engine.planning import guardrails
+from engine.planning.graph import compile_graph
+from engine.planning.planfile import load_plan, save_plan
+from engine.planning.planner import make_plan
+from engine.render import renderer
+from engine.render.paint import plain
+
+CASES = sorted(p.parent for p in (Path(__file__).parent / "cases").glob("*/manifest.yaml"))
+
+
+def _declared(step: Step) -> Observation:
+    """The live counterpart of a step that is as it shall be."""
+    spec: Any = step.spec
+    match step.address.kind:
+        case "resource":
+            attributes = {k: v for k, v in spec.items() if k not in ("type", "admin_secret")}
+            return Observation(step.address, True, attributes, {"immutable": ["partitions", "version", "engine"]})
+        case "secret":
+            return Observation(step.address, True, {"version": 1, "fingerprint": "f1"})
+        case "migrate":
+            return Observation(step.address, True, {"revision": spec["head"]})
+        case "cutover":
+            return Observation(step.address, True, {
+                "id": 1, "generation": 1, "t_cutover": "2026-01-01T00:00:00+00:00", "group": "bo-sync-dev-kim-v1",
+                "start_offsets": {}, "requested": requested(spec), "log": "ok"}, {"state": "syncing"})
+        case "backfill":
+            return Observation(step.address, True, {"cutover": 1, "state": "done"}, {"rows_read": 10})
+        case "app":
+            return Observation(step.address, True, {"revision": spec["revision"], "replicas": spec["replicas"],
+                                                    "outdated": []}, {"running": spec["replicas"]})
+        case _:
+            return Observation(step.address, True, {"outcome": "pass", "current": True})
+
+
+def _observe(step: Step, live: dict[str, Any]) -> Observation:
+    seen = _declared(step) if live["base"] == "declared" else Observation(step.address, False)
+    other = (live.get("steps") or {}).get(str(step.address))
+    if other is None:
+        return seen
+    if other.get("exists") is False:
+        return Observation(step.address, False, notes=other.get("notes", {}))
+    return replace(seen, exists=True, attributes={**seen.attributes, **other.get("attributes", {})},
+                   notes={**seen.notes, **other.get("notes", {})}, unreadable=other.get("unreadable", ""))
+
+
+def _plan(case: Path) -> Plan:
+    live = yaml.safe_load((case / "live.yaml").read_text(encoding="utf-8"))
+    manifest, found = load_manifest(case / "manifest.yaml", today=date(2026, 1, 1))
+    assert manifest is not None, found
+    manifest = replace(manifest, file="manifest.yaml")
+    kinds = discover()
+    graph = compile_graph(manifest, kinds)
+    state = LiveState({a: _observe(s, live) for a, s in graph.steps.items()},
+                      tuple(Observation(Address("resource", o["name"]), True, o) for o in live.get("orphans", [])))
+    now = datetime.fromisoformat(live.get("now", "2026-01-02T00:00:00+00:00")).astimezone(UTC)
+    return make_plan(manifest, graph, state, kinds, guardrails.discover(), now=now, tool_version="test",
+                     destroy=bool(live.get("destroy")))
+
+
+def _text(plan: Plan, case: Path) -> str:
+    """The plan as text; digests of the code, and the folder of this checkout, are no part of a case."""
+    text = renderer("plan", "text")(plan, plain)
+    text = re.sub(r"\b[0-9a-f]{12}\b", "<revision>", text)
+    for root in (case, Path(__file__).parents[2]):
+        text = text.replace(f"{root}{os.sep}", "").replace(f"{os.path.relpath(root)}{os.sep}", "")
+    return text
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda c: c.name)
+def test_case(case: Path, tmp_path: Path) -> None:
+    plan = _plan(case)
+    assert plan == _plan(case), "two plans of the same inputs are the same"
+    save_plan(plan, tmp_path / "plan.json")
+    loaded = load_plan(tmp_path / "plan.json")
+    text = _text(plan, case)
+    assert _text(loaded, case) == text, "a saved plan says the same"
+    golden = case / "plan.txt"
+    if os.environ.get("TXPLAN_UPDATE"):
+        golden.write_text(text, encoding="utf-8")
+    assert text == golden.read_text(encoding="utf-8")
