@@ -21,6 +21,8 @@ def migrate_offline() -> None:
         version_table_schema=SCHEMA,
         transaction_per_migration=True,
         literal_binds=True,
+        # Otherwise a percent sign would be doubled, as if a driver were to read the script.
+        dialect_opts={"paramstyle": "named"},
     )
     context.execute(CREATE_SCHEMA)
     with context.begin_transaction():

@@ -52,14 +52,14 @@ class FileSource:
     def blocks(self, part: Part, position: str, rows_before: int) -> Iterator[Block]:
         """Raises JobError source-unreadable where a file is not what its name says."""
         path = self._paths[part.name]
-        start, size = int(position or 0), self._spec.chunk_rows
+        size = self._spec.chunk_rows
         try:
             if path.suffix == ".parquet":
-                yield from _parquet(path, size, start)
+                yield from _parquet(path, size, int(position or 0))
             elif path.suffix == ".csv":
-                yield from _csv(path, part, size, start)
+                yield from _csv(path, part, size, int(position or 0))
             else:
-                yield from _json_lines(path, size, start, rows_before)
+                yield from _json_lines(path, size, position)
         except (pa.ArrowException, OSError) as problem:
             raise JobError("source-unreadable", f"{path.name} cannot be read", str(problem)) from problem
 
@@ -98,18 +98,18 @@ def _parquet(path: Path, size: int, position: int) -> Iterator[Block]:
             yield Block(str(first), table.num_rows, table, range(first - table.num_rows + 1, first + 1))
 
 
-def _json_lines(path: Path, size: int, position: int, rows_before: int) -> Iterator[Block]:
-    """The position is in bytes. Empty lines are counted as lines and read as nothing."""
-    line = rows_before
+def _json_lines(path: Path, size: int, position: str) -> Iterator[Block]:
+    """The position is `bytes:lines`. Empty lines count as lines, and are no rows."""
+    offset, line = (int(part) for part in (position or "0:0").split(":"))
     with path.open("rb", buffering=_BLOCK) as file:
-        file.seek(position)
+        file.seek(offset)
         while True:
-            lines = [text for _, text in zip(range(size), file, strict=False)]
+            lines = [text.strip() for _, text in zip(range(size), file, strict=False)]
             if not lines:
                 return
-            numbered = enumerate((text.strip() for text in lines), line + 1)
+            payloads = [(number, text) for number, text in enumerate(lines, line + 1) if text]
             line += len(lines)
-            yield Block(str(file.tell()), len(lines), payloads=[(n, text) for n, text in numbered if text])
+            yield Block(f"{file.tell()}:{line}", len(payloads), payloads=payloads)
 
 
 class _Skipped:

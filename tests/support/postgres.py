@@ -138,8 +138,12 @@ class PostgresServer:
                 assert time.monotonic() < deadline, "PostgreSQL did not start"
                 time.sleep(0.05)
 
+    def bare(self, name: str) -> Database:
+        """A database that is there already, without making anything."""
+        return Database(self.port, name, self.passwords)
+
     def _conninfo(self, database: str) -> str:
-        return Database(self.port, database, self.passwords).conninfo()
+        return self.bare(database).conninfo()
 
     def _signal(self, number: int) -> None:
         if self.process.poll() is None:
