@@ -168,13 +168,14 @@ class Processes:
             self.supervisor.configure(self._options())
 
     def _options(self) -> dict[str, Mapping[str, Any]]:
-        """Supervisor's options for every program; the digest makes a changed program a changed configuration. The log
-        is relative to the home, supervisor's working folder, since supervisor expands %-marks in it twice."""
+        """Supervisor's options for every program; the digest makes a changed program a changed configuration. Paths
+        are relative to the home, supervisor's working folder."""
         options: dict[str, Mapping[str, Any]] = {}
         for name in self.names():
             program = self.program(name) or {}
             options[name] = program["options"] | {
-                "command": launch_command(self._file(name)), "environment": f'TXPLAN_DIGEST="{digest(program)[:16]}"',
+                "command": launch_command(f"programs/{name}.json"),
+                "environment": f'TXPLAN_DIGEST="{digest(program)[:16]}"',
                 "autostart": "true", "autorestart": "true", "startsecs": 1, "startretries": 60,
                 "killasgroup": "true", "redirect_stderr": "true", "stdout_logfile": f"logs/{name}.log",
                 "stdout_logfile_maxbytes": "10MB", "stdout_logfile_backups": 5}

@@ -84,7 +84,7 @@ class Supervisor:
         started = subprocess.run(
             [sys.executable, "-m", "supervisor.supervisord", "-c", str(self._conf)], cwd=self._home.path, check=False,
             env=bound.base_environment() | {strays.INSTANCE: instance}, stdin=subprocess.DEVNULL, capture_output=True,
-            text=True, start_new_session=True, timeout=_START_S)
+            text=True, start_new_session=True, umask=0o077, timeout=_START_S)
         deadline = time.monotonic() + _START_S
         while started.returncode == 0 and time.monotonic() < deadline:
             if self.alive():
@@ -105,12 +105,12 @@ class Supervisor:
     def configure(self, programs: Mapping[str, Mapping[str, Any]]) -> None:
         """Write the configuration for the next start or reload; values are supervisor's own options a program."""
         control = read_json(self._control) or {}
-        folder, logs = self._conf.parent, self._home.path / "logs"
+        # By `here`, the folder of this file: supervisor would take a ` #` in a written-out path for a comment.
         sections: dict[str, Mapping[str, Any]] = {
             "supervisord": {
-                "identifier": strays.cluster_name(self._home.instance), "directory": self._home.path, "umask": "077",
-                "logfile": logs / "supervisord.log", "logfile_maxbytes": "10MB", "logfile_backups": 2,
-                "pidfile": folder / "supervisord.pid", "childlogdir": logs, "nocleanup": "true"},
+                "identifier": strays.cluster_name(self._home.instance), "directory": "%(here)s/..", "umask": "077",
+                "logfile": "%(here)s/../logs/supervisord.log", "logfile_maxbytes": "10MB", "logfile_backups": 2,
+                "pidfile": "%(here)s/supervisord.pid", "childlogdir": "%(here)s/../logs", "nocleanup": "true"},
             "inet_http_server": {
                 "port": f"127.0.0.1:{control['port']}", "username": "txplan", "password": control["password"]},
             "rpcinterface:supervisor": {
@@ -119,14 +119,14 @@ class Supervisor:
         write_private(self._conf, "".join(_section(title, options) for title, options in sections.items()))
 
 
-def launch_command(program_file: Path) -> str:
-    """The command line that becomes the program in `program_file`."""
-    return shlex.join([sys.executable, "-I", "-S", str(launch.__file__), str(program_file)])
+def launch_command(program_file: str) -> str:
+    """The command line that becomes the program in `program_file`, a path from the home, where supervisor works."""
+    command = shlex.join([sys.executable, "-I", "-S", str(launch.__file__), program_file])
+    return command.replace("%", "%%")  # Else supervisor would expand it.
 
 
 def _section(title: str, options: Mapping[str, Any]) -> str:
-    # Supervisor expands %-marks in values.
-    lines = [f"{key} = {str(value).replace('%', '%%')}" for key, value in options.items()]
+    lines = [f"{key} = {value}" for key, value in options.items()]
     return "\n".join([f"[{title}]", *lines, "", ""])
 
 
