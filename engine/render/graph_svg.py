@@ -1,6 +1,6 @@
-"""A graph as one SVG picture, drawn without any tool: columns by stage, light and dark.
+"""A graph as one SVG picture, drawn without any tool: a row for each stage, light and dark.
 
-Rows in a column are put near the middle of what they depend on, which keeps most arrows short.
+The boxes of a row are put near the middle of what they depend on, which keeps most arrows short.
 """
 
 from __future__ import annotations
@@ -11,33 +11,40 @@ from html import escape
 from engine.model.address import Address
 from engine.model.step import Step
 
-_BOX_W, _BOX_H, _GAP_X, _GAP_Y, _PAD = 168, 30, 56, 14, 20
-_HUES = {"resource": 210, "secret": 45, "migrate": 280, "cutover": 330, "backfill": 170, "app": 130, "smoke": 25,
-         "gate": 0}
+_BOX_W, _BOX_H, _GAP_X, _GAP_Y, _PAD = 176, 30, 18, 40, 20
+# Fill and outline of each kind, on light and on dark ground.
+_COLOURS = {"resource": ("#e3eefb", "#3f74b5", "#1b2a3d"), "secret": ("#fbf2d8", "#a8811d", "#332a10"),
+            "migrate": ("#f0e6fb", "#8050b8", "#2b1f3b"), "cutover": ("#fbe4f0", "#b54585", "#3a1a2c"),
+            "backfill": ("#dcf5f0", "#23897a", "#10302b"), "app": ("#e2f6e0", "#3f8f39", "#173016"),
+            "smoke": ("#fdeada", "#b8692a", "#38220f"), "gate": ("#fbe3e3", "#b54545", "#3a1a1a")}
+_OTHER = ("#eceff3", "#66707d", "#262c34")
 
-_STYLE = """
-  svg { font: 12px ui-sans-serif, system-ui, sans-serif; }
-  .edge { fill: none; stroke: #8a94a3; stroke-width: 1.2; }
-  .box { fill: hsl(var(--h) 70% 95%); stroke: hsl(var(--h) 45% 45%); }
-  .name { fill: #1d2530; text-anchor: middle; dominant-baseline: central; }
-  .ground { fill: #ffffff; }
-  @media (prefers-color-scheme: dark) {
-    .ground { fill: #12161c; } .name { fill: #e7ebf1; } .edge { stroke: #5d6877; }
-    .box { fill: hsl(var(--h) 30% 20%); stroke: hsl(var(--h) 45% 60%); }
-  }
-"""
+
+def _style() -> str:
+    kinds = {**_COLOURS, "other": _OTHER}
+    light = "".join(f".{kind} {{ fill: {fill}; stroke: {line}; }}\n" for kind, (fill, line, _) in kinds.items())
+    dark = "".join(f".{kind} {{ fill: {fill}; }}\n" for kind, (_, _, fill) in kinds.items())
+    return (f"""
+svg {{ font: 12px ui-sans-serif, system-ui, sans-serif; }}
+.edge {{ fill: none; stroke: #8a94a3; stroke-width: 1.2; }}
+.name {{ fill: #1d2530; text-anchor: middle; dominant-baseline: central; }}
+.ground {{ fill: #ffffff; }}
+{light}@media (prefers-color-scheme: dark) {{
+.ground {{ fill: #12161c; }} .name {{ fill: #e7ebf1; }} .edge {{ stroke: #5d6877; }}
+{dark}}}
+""")
 
 
 def render(steps: Iterable[Step]) -> str:
     """A standalone SVG document."""
     listed = list(steps)
     places = _places(listed)
-    columns = max((x for x, _ in places.values()), default=0) + 1
-    rows = max((y for _, y in places.values()), default=0.0) + 1
-    width = columns * _BOX_W + (columns - 1) * _GAP_X + 2 * _PAD
-    height = int(rows * (_BOX_H + _GAP_Y)) - _GAP_Y + 2 * _PAD
+    stages = max((stage for stage, _ in places.values()), default=0) + 1
+    columns = max((column for _, column in places.values()), default=0.0) + 1
+    width = int(columns * (_BOX_W + _GAP_X)) - _GAP_X + 2 * _PAD
+    height = stages * (_BOX_H + _GAP_Y) - _GAP_Y + 2 * _PAD
     parts = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" '
-             f'height="{height}" role="img" aria-label="Steps and their order">', f"<style>{_STYLE}</style>",
+             f'height="{height}" role="img" aria-label="Steps and their order">', f"<style>{_style()}</style>",
              f'<rect class="ground" width="{width}" height="{height}"/>',
              '<defs><marker id="tip" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" '
              'orient="auto"><path d="M0 0 8 4 0 8z" fill="#8a94a3"/></marker></defs>']
@@ -63,39 +70,38 @@ def _implied(dependency: Address, step: Step, steps: list[Step]) -> bool:
 
 
 def _places(steps: list[Step]) -> dict[Address, tuple[int, float]]:
-    """(column, row) of each step; rows of one column never touch."""
+    """(stage, column) of each step; boxes of one stage never touch, and the widest stage begins at column 0."""
     stage: dict[Address, int] = {}
     for step in steps:
         stage[step.address] = 1 + max((stage[d] for d in step.depends_on), default=-1)
-    rows: dict[Address, float] = {}
-    for column in sorted(set(stage.values())):
+    column: dict[Address, float] = {}
+    for number in sorted(set(stage.values())):
         wanted = []
-        for step in (s for s in steps if stage[s.address] == column):
-            above = [rows[d] for d in step.depends_on]
+        for step in (s for s in steps if stage[s.address] == number):
+            above = [column[d] for d in step.depends_on]
             wanted.append((sum(above) / len(above) if above else 0.0, step.address))
-        middle = sum(w for w, _ in wanted) / len(wanted)
-        row = max(0.0, middle - (len(wanted) - 1) / 2)
-        for _, address in sorted(wanted):
-            rows[address] = row
-            row += 1
-    return {address: (stage[address], rows[address]) for address in stage}
+        first = sum(w for w, _ in wanted) / len(wanted) - (len(wanted) - 1) / 2
+        for place, (_, address) in enumerate(sorted(wanted)):
+            column[address] = first + place
+    left = min(column.values(), default=0.0)
+    return {address: (stage[address], column[address] - left) for address in stage}
 
 
 def _corner(place: tuple[int, float]) -> tuple[float, float]:
-    return _PAD + place[0] * (_BOX_W + _GAP_X), _PAD + place[1] * (_BOX_H + _GAP_Y)
+    return _PAD + place[1] * (_BOX_W + _GAP_X), _PAD + place[0] * (_BOX_H + _GAP_Y)
 
 
 def _edge(start: tuple[int, float], end: tuple[int, float]) -> str:
     x1, y1 = _corner(start)
     x2, y2 = _corner(end)
-    x1, y1, y2 = x1 + _BOX_W, y1 + _BOX_H / 2, y2 + _BOX_H / 2
-    bend = (x1 + x2) / 2 if end[0] - start[0] == 1 else x2 - _GAP_X / 2
-    return (f'<path class="edge" d="M{x1:.0f} {y1:.0f} C{bend:.0f} {y1:.0f} {bend:.0f} {y2:.0f} {x2:.0f} {y2:.0f}" '
-            'marker-end="url(#tip)"/>')
+    x1, y1, x2 = x1 + _BOX_W / 2, y1 + _BOX_H, x2 + _BOX_W / 2
+    bend = _GAP_Y * (0.6 if end[0] - start[0] == 1 else 1.4)
+    return (f'<path class="edge" d="M{x1:.0f} {y1:.0f} C{x1:.0f} {y1 + bend:.0f} {x2:.0f} {y2 - bend:.0f} '
+            f'{x2:.0f} {y2:.0f}" marker-end="url(#tip)"/>')
 
 
 def _box(address: Address, place: tuple[int, float]) -> str:
     x, y = _corner(place)
-    return (f'<g style="--h:{_HUES.get(address.kind, 220)}"><rect class="box" x="{x:.0f}" y="{y:.0f}" '
-            f'width="{_BOX_W}" height="{_BOX_H}" rx="6"/><text class="name" x="{x + _BOX_W / 2:.0f}" '
-            f'y="{y + _BOX_H / 2:.0f}">{escape(str(address))}</text></g>')
+    kind = address.kind if address.kind in _COLOURS else "other"
+    return (f'<rect class="{kind}" x="{x:.0f}" y="{y:.0f}" width="{_BOX_W}" height="{_BOX_H}" rx="6"/>'
+            f'<text class="name" x="{x + _BOX_W / 2:.0f}" y="{y + _BOX_H / 2:.0f}">{escape(str(address))}</text>')
