@@ -23,6 +23,7 @@ from mode import ServiceT
 from yarl import URL
 
 from streamapp.consumer.health import Health, start_watchdog
+from streamapp.consumer.member import Membership
 from streamapp.consumer.transport import BatchTransport
 from streamapp.consumer.web import add_pages
 from streamapp.consumer.writer import BatchWriter
@@ -52,6 +53,8 @@ class StreamApp(faust.App):
     def _new_transport(self) -> BatchTransport:
         transport = BatchTransport(self.conf.broker_consumer, self)
         transport.handler = self.writer
+        settings = self.settings
+        transport.membership = Membership(settings.state_dir, settings.web.port, settings.group)
         return transport
 
     async def on_start(self) -> None:
@@ -76,8 +79,10 @@ def _faust_settings(settings: ConsumerSettings) -> dict[str, Any]:
         # Event Hubs drops connections that are idle for four minutes.
         "consumer_metadata_max_age_ms": 180_000,
         "consumer_connections_max_idle_ms": 180_000,
-        "broker_session_timeout": 30.0,
-        "broker_rebalance_timeout": 60.0,
+        # A member that died holds its partitions until its session ends, or, where the broker waits for it
+        # in a rebalance, until that ends. The rebalance must leave room for a batch in flight to finish.
+        "broker_session_timeout": 15.0,
+        "broker_rebalance_timeout": 20.0,
         "broker_request_timeout": 40.0,
         "topic_disable_leader": True,
         "topic_allow_declare": False,

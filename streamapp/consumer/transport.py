@@ -20,7 +20,8 @@ Rules that hold here:
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine, Iterable, Mapping
+from contextlib import suppress
 from typing import Any, ClassVar, Protocol, cast
 
 from aiokafka.errors import (  # type: ignore[import-untyped]
@@ -35,6 +36,8 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 from mode import ServiceT
 
+from streamapp.consumer.member import Membership
+
 #: A batch as the consumer took it: partition -> its records in offset order (aiokafka's ConsumerRecord).
 Fetched = Mapping[TP, list[Any]]
 
@@ -43,7 +46,7 @@ RETRY_SECONDS = 0.5
 #: How long a question to the broker may take before the loop turns on without its answer.
 ANSWER_SECONDS = 5.0
 #: How long a rebalance or a stop waits for the batch in flight.
-DRAIN_SECONDS = 20.0
+DRAIN_SECONDS = 10.0
 
 
 class RecordsLost(Exception):
@@ -81,6 +84,22 @@ class BatchHandler(Protocol):
         """The owned partitions and where each goes on; called after every rebalance."""
 
 
+class RebalanceListener(driver.ConsumerRebalanceListener):
+    """Faust's listener, which also keeps the note of who we are in the group."""
+
+    _thread: BatchConsumerThread
+
+    async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
+        """Before every join: give the partitions back, then leave for a member we no longer are."""
+        await super().on_partitions_revoked(revoked)
+        await self._thread.leave_behind()
+
+    async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
+        """After every join."""
+        self._thread.note_member()
+        await super().on_partitions_assigned(assigned)
+
+
 class BatchConsumerThread(driver.AIOKafkaConsumerThread):
     """Faust's consumer thread with the questions that batches need; all of them run on its loop."""
 
@@ -99,6 +118,18 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
             if self.should_stop or self.app.should_stop:
                 return
             await asyncio.sleep(RETRY_SECONDS)
+
+    async def leave_behind(self) -> None:
+        """Leave the group for the member that this replica was before, where it is another one now."""
+        consumer = self._ensure_consumer()
+        membership = cast(BatchTransport, self.transport).membership
+        with suppress(TimeoutError):
+            async with asyncio.timeout(ANSWER_SECONDS):
+                await membership.leave_behind(consumer._client, consumer._coordinator.member_id)
+
+    def note_member(self) -> None:
+        """Note the member id that the group gave us."""
+        cast(BatchTransport, self.transport).membership.joined(self._ensure_consumer()._coordinator.member_id)
 
     async def run_here(self, coro: Coroutine[Any, Any, Any]) -> Any:
         """Run a coroutine on this thread's loop and await it from the caller's; cancelling reaches it.
@@ -139,6 +170,8 @@ def _key(tp: TP) -> TopicPartition:
 
 class BatchConsumer(driver.Consumer):
     """Faust's consumer, one write and one commit a batch."""
+
+    RebalanceListener: ClassVar[type[driver.ConsumerRebalanceListener]] = RebalanceListener
 
     def __init__(self, transport: BatchTransport, *args: Any, **kwargs: Any) -> None:
         self.handler = transport.handler
@@ -294,7 +327,8 @@ def _refuse_lost(tp: TP, offset: int, start: int) -> None:
 
 
 class BatchTransport(driver.Transport):
-    """Faust's aiokafka transport with ``BatchConsumer``; the handler is given by the app."""
+    """Faust's aiokafka transport with ``BatchConsumer``; the app gives the handler and the membership."""
 
     Consumer: ClassVar[type[BatchConsumer]] = BatchConsumer
     handler: BatchHandler
+    membership: Membership

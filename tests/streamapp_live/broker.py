@@ -1,24 +1,23 @@
-"""A Kafka-protocol broker for these tests, from the noida-db wheel, and topics with real records in it.
+"""A broker for the tests of the running service, of any engine that the local target has.
 
-Owns one server process on a free loopback port with its data in a temporary folder, and removes both.
-`kill()` and `start()` are there for fault tests.
+Owns topics and the publishing of records. The process is the broker tests' own `Server`.
 """
 
 from __future__ import annotations
 
-import os
-import shutil
-import subprocess
 import tempfile
-import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from importlib.resources import files
 from pathlib import Path
 
-from confluent_kafka import KafkaException, Producer
+import pytest
+from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, NewTopic
 
+from engine.model.diagnostic import Refused
+from engine.providers.local.brokers import ENGINES
+from engine.providers.local.brokers.engine import Place
+from tests.brokers.server import QUIET, Server
 from tests.support.postgres import free_port
 
 LEDGER = "ledger.entry.upserted"
@@ -26,64 +25,33 @@ ORDER = "payment.order.upserted"
 
 
 class Broker:
-    """A running broker."""
+    """A running broker; `stop`, `start` and `kill` are the server's."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.port = free_port()
-
-    @property
-    def bootstrap(self) -> str:
-        return f"127.0.0.1:{self.port}"
+    def __init__(self, server: Server) -> None:
+        self.server = server
+        self.engine = server.engine.name
+        self.bootstrap = server.bootstrap
 
     @classmethod
     @contextmanager
-    def started(cls) -> Iterator[Broker]:
-        folder = Path(tempfile.mkdtemp(prefix="txplan-broker-"))
-        broker = cls(folder)
+    def started(cls, engine: str = "noida") -> Iterator[Broker]:
+        """A new broker; skips the test where this engine cannot run here, and says why."""
+        kind = ENGINES[engine]
         try:
-            broker.start()
-            yield broker
-        finally:
-            broker.kill()
-            shutil.rmtree(folder, ignore_errors=True)
-
-    def start(self) -> None:
-        binary = Path(str(files("noida_db").joinpath("noida-db")))
-        if not os.access(binary, os.X_OK):
-            binary.chmod(0o755)
-        with (self.folder / "log").open("ab") as log:
-            self.process = subprocess.Popen(
-                [str(binary), "start", "--data-dir", str(self.folder / "data"),
-                 "--only", "kafka", "--kafka-port", str(self.port)],
-                cwd=self.folder, stdout=log, stderr=log, start_new_session=True,
-            )  # fmt: skip
-        deadline = time.monotonic() + 30
-        while True:
-            try:
-                self.admin().list_topics(timeout=1)
-                return
-            except KafkaException:
-                assert self.process.poll() is None, (self.folder / "log").read_text()
-                assert time.monotonic() < deadline, "the broker did not start"
-
-    def kill(self) -> None:
-        if hasattr(self, "process") and self.process.poll() is None:
-            self.process.kill()
-            self.process.wait(10)
-
-    def terminate(self) -> None:
-        """An orderly end, which keeps all data."""
-        self.process.terminate()
-        self.process.wait(20)
-
-    def admin(self) -> AdminClient:
-        return AdminClient({"bootstrap.servers": self.bootstrap, "log_level": 0})
+            with tempfile.TemporaryDirectory() as folder:
+                place = Place(Path(folder), {port: free_port() for port in kind.ports})
+                kind.prepare(place, QUIET)
+                kind.command(place)
+        except Refused as problem:
+            pytest.skip(f"not run on {engine}: {problem}")
+        with Server.running(kind) as server:
+            yield cls(server)
 
     def topics(self, suffix: str, partitions: int = 2) -> tuple[str, str]:
         """New topics for ledger entries and orders; their names."""
         names = (f"{LEDGER}.{suffix}", f"{ORDER}.{suffix}")
-        admin = self.admin()  # Held, since its end would end the requests.
+        # Held, since the client's end would end its requests.
+        admin = AdminClient({"bootstrap.servers": self.bootstrap, "log_level": 0})
         for future in admin.create_topics([NewTopic(name, partitions, 1) for name in names]).values():
             future.result(20)
         return names

@@ -1,4 +1,4 @@
-"""One PostgreSQL and one broker for all tests of this folder; a database and topics of its own for each."""
+"""One PostgreSQL and one broker an engine for all tests of this folder; a database and topics of its own for each."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ def server() -> Iterator[PostgresServer]:
         yield server
 
 
-@pytest.fixture(scope="session")
-def broker() -> Iterator[Broker]:
-    with Broker.started() as broker:
+@pytest.fixture(scope="session", params=["noida", "apache"])
+def broker(request: pytest.FixtureRequest) -> Iterator[Broker]:
+    with Broker.started(request.param) as broker:
         yield broker
 
 

@@ -75,15 +75,16 @@ class Stage:
             "CONSUMER_GROUP": self.group,
         }
 
-    def consumer(self, ready: bool = True, **env: str) -> Process:
-        return self._start("consumer", {**self.environment("bo_consumer"), **env}, ready)
+    def consumer(self, ready: bool = True, like: Process | None = None, **env: str) -> Process:
+        """A consumer; `like` another is the one that the supervisor starts in its place."""
+        return self._start("consumer", {**self.environment("bo_consumer"), **env}, ready, like)
 
     def api(self, ready: bool = True, **env: str) -> Process:
         credentials = {"API_CREDENTIALS": json.dumps({"kim": TOKEN, "lee": "another"})}
         return self._start("api", {**self.environment("bo_api"), **credentials, **env}, ready)
 
-    def _start(self, job: str, env: dict[str, str], ready: bool) -> Process:
-        process = Process(job, env, self.folder)
+    def _start(self, job: str, env: dict[str, str], ready: bool, like: Process | None = None) -> Process:
+        process = Process(job, env, self.folder, like)
         self.processes.append(process)
         return process.ready() if ready else process
 

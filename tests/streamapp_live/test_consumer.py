@@ -127,6 +127,8 @@ def test_sigterm_finishes_the_batch_commits_and_leaves_the_group(stage: Stage) -
 
 @pytest.mark.parametrize("blow", [signal.SIGKILL, signal.SIGTERM])
 def test_two_members_share_and_take_over(stage: Stage, blow: signal.Signals) -> None:
+    if stage.broker.engine == "noida" and blow is signal.SIGKILL:
+        pytest.skip("noida never ends a dead member's session; it waits for the next member to join")
     first = stage.consumer(BATCH_MAX_RECORDS="500")
     stage.broker.produce(stage.ledger, entries(0, 20_000))
     second = stage.consumer(BATCH_MAX_RECORDS="500")
@@ -142,11 +144,12 @@ def test_two_members_share_and_take_over(stage: Stage, blow: signal.Signals) -> 
 
 def test_kill_and_restart_ends_in_the_table_of_an_undisturbed_run(stage: Stage) -> None:
     stage.broker.produce(stage.ledger, entries(0, 30_000))
+    consumer = None
     for reached in (1000, 8000, 15_000):
-        consumer = stage.consumer(ready=False, BATCH_MAX_RECORDS="700")
+        consumer = stage.consumer(ready=False, like=consumer, BATCH_MAX_RECORDS="700")
         until(lambda reached=reached: stage.count() >= reached)
         consumer.kill()
-    stage.consumer()
+    stage.consumer(like=consumer)
     stage.settled(30_000, 90)
     disturbed = stage.rows(HASH)
     assert balanced(stage.books()) and stage.books()["applied"] == 30_000

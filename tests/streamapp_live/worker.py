@@ -36,9 +36,9 @@ def until(what: Callable[[], Any], seconds: float = 60.0, every: float = 0.05) -
 class Process:
     """`python -m streamapp JOB` with a web port of its own."""
 
-    def __init__(self, job: str, env: Mapping[str, str], folder: Path) -> None:
-        self.port = free_port()
-        self.state = Path(tempfile.mkdtemp(prefix=f"{job}-", dir=folder))
+    def __init__(self, job: str, env: Mapping[str, str], folder: Path, like: Process | None = None) -> None:
+        self.port = like.port if like else free_port()
+        self.state = like.state if like else Path(tempfile.mkdtemp(prefix=f"{job}-", dir=folder))
         self.log = self.state / "log"
         own = {"WEB_PORT": str(self.port), "STREAM_STATE_DIR": str(self.state / "faust"), "APP_REVISION": "test"}
         with self.log.open("ab") as log:
