@@ -71,7 +71,12 @@ class Chunk:
 
 
 class SourceReader(Protocol):
-    """A source: its parts, and a part's blocks from a position (empty text: the beginning)."""
+    """A source: its parts, and a part's blocks from a position (empty text: the beginning).
+
+    `workers`: how many parts may be read at once.
+    """
+
+    workers: int
 
     def parts(self) -> Sequence[Part]: ...
 

@@ -31,6 +31,8 @@ _BLOCK: Final = 1 << 22
 class FileSource:
     """The files of a spec, orders before ledger, each in the order of its name."""
 
+    workers = 2
+
     def __init__(self, spec: Files) -> None:
         self._spec = spec
         self._paths: dict[str, Path] = {}

@@ -18,6 +18,8 @@ from streamapp.entities import LEDGER, ORDERS
 class SyntheticSource:
     """A place is the event's number within its part, from 1."""
 
+    workers = 2
+
     def __init__(self, spec: Synthetic) -> None:
         self._spec = spec
 

@@ -33,6 +33,9 @@ WHERE a.attrelid = to_regclass(%s) AND a.attnum > 0 AND NOT a.attisdropped"""
 class PostgresSource:
     """The tables of a spec, orders before ledger."""
 
+    # One connection is one snapshot.
+    workers = 1
+
     def __init__(self, spec: Postgres, server: settings.Postgres) -> None:
         self._spec = spec
         self._kinds: dict[str, dict[str, str]] = {}
@@ -58,7 +61,10 @@ class PostgresSource:
         """The position is the last key, as text."""
         row = rows_before
         while True:
-            data = self._read(part, position)
+            try:
+                data = self._read(part, position)
+            except psycopg.Error as problem:
+                raise JobError("source-unreadable", f"{part.name} cannot be read", str(problem)) from None
             table = pa_csv.read_csv(io.BytesIO(data), convert_options=self._convert(part)) if data else None
             if table is None or table.num_rows == 0:
                 return

@@ -1,8 +1,8 @@
 """The backfill job: reads chunks in one thread, merges them in the store, and can be ended at any moment.
 
-Owns the order of work and the job's lines. A chunk's rows, dead letters and checkpoint are one transaction, so
-after kill -9 the next run goes on at the chunk that was not committed. SIGTERM lets the current chunk finish.
-Must not know a format or the merge's SQL.
+Owns the order of work, its workers and the job's lines. A chunk's rows, dead letters and checkpoint are one
+transaction, so after kill -9 the next run goes on at the chunk that was not committed. SIGTERM lets the current
+chunks finish. Must not know a format or the merge's SQL.
 """
 
 from __future__ import annotations
@@ -13,10 +13,11 @@ import resource
 import signal
 import sys
 import time
+from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, nullcontext
-from datetime import datetime
+from dataclasses import replace
 
 import psycopg
 
@@ -64,25 +65,46 @@ async def _run(source: SourceReader, spec: Spec, conninfo: str) -> int:
     start_mib = _peak_mib()
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
-    async with await psycopg.AsyncConnection.connect(conninfo) as conn:
-        await store.prepare(conn)
+    async with await psycopg.AsyncConnection.connect(conninfo, autocommit=True) as conn:
+        await _hold(conn)
         books = RunBooks(conn, spec.cutover_id or 0, spec.spec_digest or "")
         fresh = await books.begin()
-        known = await books.checkpoints()
         if fresh:
-            parts = source.parts()
-            job = _Job(conn, books, Progress(parts, known), stop, spec.before)
-            for part in parts:
-                if not await job.part(source, part, known.get(part.name)):
-                    return SIGTERM_EXIT
-            await books.finish()
             known = await books.checkpoints()
-        total = Books()
-        for checkpoint in known.values():
-            total.add(checkpoint.books)
+            parts = source.parts()
+            _refuse_changed(parts, known)
+            job = _Job(source, spec, Progress(parts, known), stop)
+            left = deque(parts)
+            # Each worker has a connection; two of them keep the server busy while rows are read.
+            await asyncio.gather(*(job.work(conninfo, left, known) for _ in range(source.workers)))
+            if stop.is_set():
+                return SIGTERM_EXIT
+            await books.finish()
+        known = await books.checkpoints()
+    total = Books()
+    for checkpoint in known.values():
+        total.add(checkpoint.books)
     numbers = {**vars(total), "parts": len(known), "already_done": not fresh}
     report.result({**numbers, "start_mib": start_mib, "peak_mib": _peak_mib()})
     return 0
+
+
+async def _hold(conn: store.Connection) -> None:
+    """One backfill at a time: also the server's side of a killed one has ended once this returns."""
+    await conn.execute("SET lock_timeout = '30s'")
+    try:
+        await conn.execute("SELECT pg_advisory_lock(hashtextextended('txplan.backfill', 0))")
+    except psycopg.errors.LockNotAvailable:
+        raise JobError("busy", "another backfill is running", "Wait for it, or end it.") from None
+
+
+def _refuse_changed(parts: Sequence[Part], known: dict[str, Checkpoint]) -> None:
+    for part in parts:
+        if part.name in known and known[part.name].fingerprint != part.fingerprint:
+            raise JobError(
+                "source-changed", f"{part.name} is not what it was when this run began",
+                "A changed source is another spec: start it with a new spec_digest.",
+            )  # fmt: skip
 
 
 def _peak_mib() -> int:
@@ -114,60 +136,56 @@ class Progress:
 
 
 class _Job:
-    """One connection's work on the parts."""
+    """One run's work on its parts, by one or more workers."""
 
-    def __init__(
-        self,
-        conn: store.Connection,
-        books: RunBooks,
-        progress: Progress,
-        stop: asyncio.Event,
-        before: datetime | None,
-    ) -> None:
-        self._conn = conn
-        self._books = books
+    def __init__(self, source: SourceReader, spec: Spec, progress: Progress, stop: asyncio.Event) -> None:
+        self._source = source
+        self._spec = spec
         self._progress = progress
         self._stop = stop
-        self._before = before
 
-    async def part(self, source: SourceReader, part: Part, known: Checkpoint | None) -> bool:
-        """Works through one part; False where SIGTERM ended it first."""
-        if known is not None and known.fingerprint != part.fingerprint:
-            raise JobError(
-                "source-changed", f"{part.name} is not what it was when this run began",
-                "A changed source is another spec: start it with a new spec_digest.",
-            )  # fmt: skip
-        state = known or Checkpoint(part.fingerprint, "", False, Books())
-        if state.done:
-            return True
-        blocks = source.blocks(part, state.position, state.books.read)
-        chunks = (chunk_of(part, block, self._before) for block in blocks)
+    async def work(self, conninfo: str, left: deque[Part], known: dict[str, Checkpoint]) -> None:
+        """Takes parts from `left` until none is there, or SIGTERM came."""
+        async with await psycopg.AsyncConnection.connect(conninfo) as conn:
+            await store.prepare(conn)
+            books = RunBooks(conn, self._spec.cutover_id or 0, self._spec.spec_digest or "")
+            while left and not self._stop.is_set():
+                part = left.popleft()
+                state = known.get(part.name) or Checkpoint(part.fingerprint, "", False, Books())
+                if not state.done:
+                    await self._part(conn, books, part, state)
+
+    async def _part(self, conn: store.Connection, books: RunBooks, part: Part, state: Checkpoint) -> None:
+        blocks = self._source.blocks(part, state.position, state.books.read)
+        chunks = (chunk_of(part, block, self._spec.before) for block in blocks)
         loop = asyncio.get_running_loop()
         # One thread reads one chunk ahead: two chunks at most are in memory.
         with ThreadPoolExecutor(1, "read") as reader:
             ahead = loop.run_in_executor(reader, _next, chunks)
             while (chunk := await ahead) is not None:
                 if self._stop.is_set():
-                    return False
+                    return
                 ahead = loop.run_in_executor(reader, _next, chunks)
-                state = await self._apply(part, state, chunk)
+                state = await _apply(conn, books, part, state, chunk)
                 self._progress.add(chunk.rows_read, part.name)
-            await self._books.write(part.name, Checkpoint(part.fingerprint, state.position, True, state.books))
-        return not self._stop.is_set()
+        await books.write(part.name, replace(state, done=True))
 
-    async def _apply(self, part: Part, state: Checkpoint, chunk: Chunk) -> Checkpoint:
-        books = Books(**vars(state.books))
-        async with self._conn.transaction():
-            for data in chunk.csv:
-                await store.copy_csv(self._conn, part.entity, data)
-            if chunk.staged:
-                for counts in (await store.merge(self._conn, part.entity, "backfill", chunk.staged)).values():
-                    books.add(Books(0, counts.applied, counts.duplicate, counts.stale, counts.conflict))
-            await store.write_dlq(self._conn, chunk.broken)
-            books.add(Books(chunk.rows_read, dlq=len(chunk.broken), left=chunk.left))
-            state = Checkpoint(part.fingerprint, chunk.position, False, books)
-            await self._books.write(part.name, state)
-        return state
+
+async def _apply(conn: store.Connection, run: RunBooks, part: Part, state: Checkpoint, chunk: Chunk) -> Checkpoint:
+    """Writes a chunk, its dead letters and its checkpoint: all of it or nothing."""
+    books = replace(state.books)
+    async with conn.transaction():
+        for data in chunk.csv:
+            await store.copy_csv(conn, part.entity, data)
+        if chunk.staged:
+            for counts in (await store.merge(conn, part.entity, "backfill", chunk.staged)).values():
+                books.add(Books(0, counts.applied, counts.duplicate, counts.stale, counts.conflict))
+        await store.write_dlq(conn, chunk.broken)
+        books.add(Books(chunk.rows_read, dlq=len(chunk.broken), left=chunk.left))
+        state = Checkpoint(part.fingerprint, chunk.position, False, books)
+        # The run's row is written last: it is the only lock that two workers share.
+        await run.write(part.name, state)
+    return state
 
 
 def _next(chunks: Iterator[Chunk]) -> Chunk | None:
@@ -175,6 +193,8 @@ def _next(chunks: Iterator[Chunk]) -> Chunk | None:
 
 
 def _safe(problem: psycopg.Error) -> str:
-    """SQLSTATE and the constraint or table: the message itself may quote a row."""
+    """What may be told of a database's error: of bad data (class 22) not the message, which quotes it."""
     where = problem.diag.constraint_name or problem.diag.table_name or ""
-    return f"{problem.sqlstate} {where} {problem.diag.message_primary or ''}".strip()
+    code = problem.sqlstate or ""
+    message = "" if code.startswith("22") else problem.diag.message_primary or ""
+    return f"{code} {where} {message}".strip()
