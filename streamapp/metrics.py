@@ -4,7 +4,8 @@ Owns: the registry of a process and the metrics with a fixed name. Must not: hol
 gauges of the database are collected at the scrape by who reads them.
 
 All metrics: ``bo_build_info{revision}`` on both. API: ``bo_api_request_seconds{route,method,status}``,
-``bo_data_lag_seconds``, ``bo_pairs{status}``, ``bo_dlq_rows{origin}``, ``bo_dlq_recent_rows{origin}``.
+``bo_data_lag_seconds``, ``bo_pairs{status}``, ``bo_dlq_rows{origin}``, ``bo_dlq_recent_rows{origin}``,
+``bo_counted_timestamp_seconds``.
 Consumer: ``bo_stream_records_total{topic,partition,outcome}``, ``bo_stream_batch_seconds``,
 ``bo_stream_lag_records{topic,partition}``, ``bo_stream_freshness_seconds{topic,partition}``,
 ``bo_stream_ready``. A gauge whose value is not known is absent from the scrape.

@@ -16,6 +16,8 @@ FRESHNESS = "bo_stream_freshness_seconds"
 RECORDS = "bo_stream_records_total"
 PAIRS = "bo_pairs"
 DLQ = "bo_dlq_recent_rows"
+COUNTED = "bo_counted_timestamp_seconds"
+LAG = "bo_stream_lag_records"
 
 # Two points make no trend: a freshness of fewer scrapes than this is no data.
 _LEAST_SCRAPES = 3
@@ -50,6 +52,17 @@ def summarise(samples: Sequence[Sample]) -> dict[str, Any]:
     return found
 
 
+def lag_records(samples: Sequence[Sample]) -> float | None:
+    """Events behind, at the newest scrape that says so; None where none does."""
+    newest = max((s.at for s in samples if s.name == LAG), default=None)
+    return None if newest is None else sum(s.value for s in samples if s.name == LAG and s.at == newest)
+
+
+def counted_since(samples: Sequence[Sample], at: float) -> bool:
+    """Whether pairs and dead letters were counted at or after `at` (seconds since 1970)."""
+    return max((s.value for s in samples if s.name == COUNTED), default=0.0) >= at
+
+
 def _look_up(labels: Mapping[str, str]) -> bool:
     return labels.get("route", "").startswith("/admin/")
 
@@ -62,9 +75,9 @@ def _is_error(status: str) -> bool:
 def summary_now(samples: Sequence[Sample]) -> dict[str, float]:
     """What the gauges say at this moment: `lag_records`, `freshness_s`, `complete_pairs`; absent without data."""
     found: dict[str, float] = {}
-    lag = [s.value for s in samples if s.name == "bo_stream_lag_records"]
-    if lag:
-        found["lag_records"] = sum(lag)
+    lag = lag_records(samples)
+    if lag is not None:
+        found["lag_records"] = lag
     fresh = [s.value for s in samples if s.name == FRESHNESS]
     if fresh:
         found["freshness_s"] = max(fresh)

@@ -21,7 +21,7 @@ from engine.kinds import wiring
 from engine.kinds.backfill import describe_source, job_source
 from engine.kinds.base import Needs, goes_with
 from engine.kinds.jobs import Interrupted, run_job
-from engine.kinds.measure import summarise
+from engine.kinds.measure import counted_since, lag_records, summarise
 from engine.kinds.proof import decide_proof, observe_proof, subject
 from engine.kinds.records import insert_proof, read
 from engine.model.address import Address
@@ -138,8 +138,7 @@ def _load(change: Change, needs: Needs, context: Context, detail: dict[str, Any]
         try:
             while not all(j.done() for j in jobs.values()):
                 samples += _scrape(needs)
-                context.emit(Progress(note=f"{time.monotonic() - started:.0f} s of load, {_lag(samples):.0f} "
-                                      "events behind"))
+                context.emit(Progress(note=f"{time.monotonic() - started:.0f} s of load, {_behind(samples)}"))
                 if any(j.done() and j.exception() for j in jobs.values()):
                     break
                 time.sleep(_SCRAPE_EVERY_S)
@@ -175,22 +174,25 @@ def _scrape(needs: Needs) -> list[Sample]:
     return [Sample(s.app, s.replica, at, s.name, s.labels, s.value) for s in found]
 
 
-def _lag(samples: Sequence[Sample]) -> float:
-    """Events behind at the newest scrape; 0 where nothing says so yet."""
-    newest = max((s.at for s in samples), default=None)
-    return sum(s.value for s in samples if s.name == "bo_stream_lag_records" and s.at == newest)
+def _behind(samples: Sequence[Sample]) -> str:
+    lag = lag_records(samples)
+    return "nothing says how far the stream is behind" if lag is None else f"{lag:,.0f} events behind"
 
 
 def _drain(needs: Needs, samples: list[Sample], context: Context) -> None:
-    """Wait, bounded, until the consumer has caught up; what the gates then read includes the way there."""
-    until = time.monotonic() + _DRAIN_S
+    """Wait, bounded, until the consumer has caught up and what is counted was counted after that. What the gates then
+    read includes the way there; where it does not come to that, the gates say so."""
+    until, drained_at = time.monotonic() + _DRAIN_S, None
     while time.monotonic() < until:
         if context.cancelled():
             raise Interrupted
         samples += _scrape(needs)
-        if _lag(samples) == 0:
+        if drained_at is None and lag_records(samples) == 0:
+            drained_at = time.time()
+        if drained_at is not None and counted_since(samples, drained_at):
             return
-        context.emit(Progress(note=f"the stream drains, {_lag(samples):.0f} events behind"))
+        context.emit(Progress(note=f"the stream drains, {_behind(samples)}" if drained_at is None else
+                              "the stream has drained; pairs are counted"))
         time.sleep(_SCRAPE_EVERY_S)
 
 

@@ -82,6 +82,7 @@ class Stats(Collector):
         self._lag = lag
         self._lock = asyncio.Lock()
         self._next_counts = float("-inf")
+        self._counted_at: float | None = None
         self._lag_seconds: float | None = None
         self._pairs: dict[str, float] | None = None
         self._dead: dict[str, tuple[float, float]] | None = None
@@ -94,15 +95,16 @@ class Stats(Collector):
                 if time.monotonic() >= self._next_counts:
                     await self._count()
             except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
-                self._lag_seconds = self._pairs = self._dead = None
+                self._lag_seconds = self._pairs = self._dead = self._counted_at = None
                 self._next_counts = float("-inf")
 
     async def _count(self) -> None:
-        begun = time.monotonic()
+        begun, counted_at = time.monotonic(), time.time()
         pairs = {row["status"]: row["pairs"] for row in await self._pool.fetch(PAIRS, timeout=60)}
         self._pairs = {state: pairs.get(state, 0.0) for state in PAIR_STATES}
         dead = {row["origin"]: (row["unresolved"], row["recent"]) for row in await self._pool.fetch(DLQ, timeout=60)}
         self._dead = {origin: dead.get(origin, (0.0, 0.0)) for origin in ORIGINS}
+        self._counted_at = counted_at
         taken = time.monotonic() - begun
         self._next_counts = begun + max(COUNTS_SECONDS, taken * COUNTS_REST)
 
@@ -123,4 +125,7 @@ class Stats(Collector):
         for origin, (open_rows, new_rows) in (self._dead or {}).items():
             unresolved.add_metric([origin], open_rows)
             recent.add_metric([origin], new_rows)
-        yield from (lag, pairs, unresolved, recent)
+        counted = GaugeMetricFamily("bo_counted_timestamp_seconds", "When pairs and dead letters were counted.")
+        if self._counted_at is not None:
+            counted.add_metric([], self._counted_at)
+        yield from (lag, pairs, unresolved, recent, counted)
