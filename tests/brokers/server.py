@@ -11,13 +11,15 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import pytest
 from confluent_kafka import Consumer, KafkaError, Message, Producer
 
+from engine.model.diagnostic import Refused
 from engine.providers.local.brokers import topics
 from engine.providers.local.brokers.engine import BrokerEngine, Place, Say
 from engine.providers.local.brokers.session import Connection, Session
@@ -25,6 +27,8 @@ from tests.support.postgres import free_port
 
 DAY_MS = 86_400_000
 _START_S = 60.0
+# What a machine may lack; any other refusal is a failure.
+_LACKING = {"broker-not-installed", "java-missing", "maven-missing", "kafka-missing", "kafka-fetch-failed"}
 QUIET = Say(lambda note: None, lambda: False)
 
 
@@ -47,6 +51,19 @@ class Server:
                 yield server
             finally:
                 server.kill()
+
+    @classmethod
+    @contextmanager
+    def running_or_skip(cls, engine: BrokerEngine) -> Iterator[Server]:
+        """The same; where this machine lacks what the engine needs, the test is skipped and says what."""
+        with ExitStack() as stack:
+            try:
+                server = stack.enter_context(cls.running(engine))
+            except Refused as problem:
+                if not {d.code for d in problem.diagnostics} <= _LACKING:
+                    raise
+                pytest.skip(f"not run on {engine.name}: {problem}; {problem.diagnostics[0].mend}")
+            yield server
 
     @property
     def session(self) -> Session:

@@ -68,10 +68,11 @@ class Link:
         return None if connection is None else Session(connection)
 
     def require(self) -> Session:
-        """A session; Refused where there is no namespace."""
+        """A session with a broker that answers; Refused, at once where nothing listens, where there is none."""
         session = self.session()
         if session is None:
             raise Refused([error("no-broker", "this environment has no broker yet", mend="apply the manifest first")])
+        session.require()
         return session
 
     def clock_topic(self) -> str:

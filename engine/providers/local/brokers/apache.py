@@ -47,7 +47,7 @@ class Apache:
     """See the module."""
 
     name = "apache"
-    ports = ("kafka", "controller")
+    ports: Sequence[str] = ("kafka", "controller")
     stop_signal = "TERM"
     stop_seconds = 60
 

@@ -19,7 +19,7 @@ from confluent_kafka.admin import AdminClient
 from engine.model.diagnostic import Refused, error
 
 CALL_S = 10.0
-_PROBE_S = 2.0
+_PROBE_S = 5.0
 _RETRY_EVERY_S = 0.1
 
 T = TypeVar("T")
@@ -68,7 +68,7 @@ class Session:
         self._last_error = ""
 
     def reachable(self) -> bool:
-        """Whether a broker answers; at most two seconds, at once where nothing listens."""
+        """Whether a broker answers; at most five seconds, at once where nothing listens."""
         return self.trouble() is None
 
     def trouble(self) -> str | None:
@@ -82,6 +82,11 @@ class Session:
         except KafkaException as problem:
             return self._last_error or _text(problem)
         return None
+
+    def require(self) -> None:
+        """Refused where no broker answers."""
+        if trouble := self.trouble():
+            raise self._away("connect", trouble)
 
     @property
     def admin(self) -> AdminClient:
@@ -122,12 +127,14 @@ class Session:
         try:
             yield
         except (KafkaException, TimeoutError) as problem:
-            away = isinstance(problem, TimeoutError) or code(problem) in _AWAY
-            detail = (self._last_error if away else "") or _text(problem)
-            raise Refused([error(
-                "broker-away" if away else "broker-refused",
-                f"the broker at {self.connection.bootstrap} {'does not answer' if away else 'refuses'}: {what}", detail,
-                "see that it runs and that the address and credentials are right" if away else "")]) from None
+            if isinstance(problem, TimeoutError) or code(problem) in _AWAY:
+                raise self._away(what, self._last_error or _text(problem)) from None
+            raise Refused([error("broker-refused", f"the broker at {self.connection.bootstrap} refuses: {what}",
+                                 _text(problem))]) from None
+
+    def _away(self, what: str, detail: str) -> Refused:
+        return Refused([error("broker-away", f"the broker at {self.connection.bootstrap} does not answer: {what}",
+                              detail, "see that it runs and that its address and credentials are right, then apply again")])
 
     def _options(self) -> dict[str, Any]:
         # Log level 0: librdkafka would write to standard error; the last error is kept for the diagnostic instead.
