@@ -19,7 +19,7 @@ import engine.cli.commands
 
 _SECTIONS = {"Write": ("init", "validate", "schema", "graph"),
              "Change": ("plan", "show", "apply", "destroy"),
-             "Watch": ("status", "logs", "feed", "guardrails", "history")}
+             "Watch": ("status", "logs", "feed", "secret", "guardrails")}
 
 
 class Commands(click.Group):
