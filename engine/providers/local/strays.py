@@ -11,8 +11,15 @@ from contextlib import suppress
 
 import psutil
 
+from engine.model.diagnostic import Refused, error
+
 INSTANCE = "TXPLAN_INSTANCE"
 """The environment variable by which a process belongs to an environment."""
+
+PROGRAM = "TXPLAN_PROGRAM"
+"""The environment variable with the name of the supervised program that a process belongs to."""
+
+_ROUNDS = 5
 
 
 def cluster_name(instance: str) -> str:
@@ -75,6 +82,12 @@ def end(processes: Sequence[psutil.Process], wait_s: float = 10.0) -> None:
 
 
 def end_all(instance: str) -> None:
-    """End every process of the instance; what they start meanwhile is found in a further round."""
-    while processes := find(instance):
+    """End every process of the instance; what they start meanwhile is found in a further round. Refused where one
+    cannot be ended."""
+    for _ in range(_ROUNDS):
+        processes = find(instance)
+        if not processes:
+            return
         end(processes)
+    raise Refused([error("process-stays", f"process {p.pid} ({p.name()}) cannot be ended",
+                         mend="look why it hangs, then run it again") for p in find(instance)])

@@ -93,24 +93,16 @@ class Vault:
     # The files; used by the resource type too
 
     def create(self) -> None:
-        """Make the key and an empty file where they are missing, and close what others can read."""
+        """Make the key and an empty file where they are missing."""
         self._home.folder("keys")
         self._home.folder("vault")
         with self._changing():
             if self.file.exists():
-                for path in (self.key_file, self.file):
-                    if path.exists():
-                        path.chmod(0o600)
                 self._read()
                 return
             if not self.key_file.exists():
                 write_private(self.key_file, secrets.token_bytes(_KEY_BYTES))
             self._write({})
-
-    def exposed(self) -> Sequence[Path]:
-        """Those of its files that others than their owner may open."""
-        others = stat.S_IRWXG | stat.S_IRWXO
-        return [path for path in (self.key_file, self.file) if path.exists() and path.stat().st_mode & others]
 
     def _changing(self) -> Any:
         if self._home.group() is None or not self.file.parent.exists():
@@ -118,11 +110,12 @@ class Vault:
         return locked(self.file.parent / ".lock")
 
     def _key(self) -> bytes:
-        exposed = self.exposed()
+        others = stat.S_IRWXG | stat.S_IRWXO
+        exposed = [path for path in (self.key_file, self.file) if path.exists() and path.stat().st_mode & others]
         if exposed:
             raise Refused([error("vault-exposed", f"{exposed[0]} can be opened by others than its owner",
                                  "its content must be held for known",
-                                 "apply, which closes it; then rotate the secrets")])
+                                 f"run: chmod 600 {exposed[0]}; then rotate the secrets")])
         try:
             key = self.key_file.read_bytes()
         except FileNotFoundError:
@@ -173,14 +166,11 @@ class VaultType:
         self._home, self._vault = home, vault
 
     def observe(self, name: str) -> Attributes | None:
-        """The recorded name and tags; `needs` tells what is wrong with the files."""
-        record = self._home.record(self.type, name)
-        if record is None or not self._vault.file.exists():
-            return None
-        return record | ({"needs": ["permissions"]} if self._vault.exposed() else {})
+        """The recorded name and tags."""
+        return self._home.record(self.type, name) if self._vault.file.exists() else None
 
     def apply(self, name: str, spec: Attributes, context: Context) -> None:
-        """Make it, or close its files again."""
+        """Make it, or record its new tags."""
         self._vault.create()
         self._home.save_record(self.type, name, spec)
 
