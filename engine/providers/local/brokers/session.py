@@ -134,7 +134,7 @@ class Session:
 
     def _away(self, what: str, detail: str) -> Refused:
         return Refused([error("broker-away", f"the broker at {self.connection.bootstrap} does not answer: {what}",
-                              detail, "see that it runs and that its address and credentials are right, then apply again")])
+                              detail, "see that it runs, and that its address and credentials are right")])
 
     def _options(self) -> dict[str, Any]:
         # Log level 0: librdkafka would write to standard error; the last error is kept for the diagnostic instead.
