@@ -22,7 +22,7 @@ from engine.providers.local.home import Home
 from engine.providers.local.supervisor import Supervisor, Unavailable, launch_command
 
 _STOPPED_STATES = frozenset({"STOPPED", "EXITED", "FATAL"})
-_SETTLE_S = 15.0
+_SETTLE_S = 30.0
 _ATTEMPTS = 3
 
 

@@ -23,7 +23,7 @@ from engine.providers.local.files import read_json, write_json, write_private
 from engine.providers.local.home import Home
 
 _PORT_KEY = "supervisor"
-_START_S = 15.0
+_START_S = 30.0
 _STOP_S = 60.0
 
 
