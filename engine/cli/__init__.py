@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import importlib
 import os
-import pkgutil
 import sys
 
 import click
 
 import engine.cli.commands
+from engine.discovery import module_names
 
 _SECTIONS = {"Write": ("init", "validate", "schema", "graph"),
              "Change": ("plan", "show", "apply", "destroy"),
@@ -27,7 +27,7 @@ class Commands(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Names of all command modules."""
-        return sorted(m.name for m in pkgutil.iter_modules(engine.cli.commands.__path__))
+        return module_names(engine.cli.commands.__path__)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import one command."""

@@ -8,12 +8,12 @@ object named KIND; nothing else names it.
 from __future__ import annotations
 
 import importlib
-import pkgutil
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 import engine.kinds
+from engine.discovery import module_names
 from engine.model.address import Address
 from engine.model.change import Action, Change, Decision, Reason
 from engine.model.diagnostic import Refused, error
@@ -63,8 +63,8 @@ class Kind(Protocol):
 def discover() -> dict[str, Kind]:
     """All kinds of this package by name."""
     found: dict[str, Kind] = {}
-    for module in pkgutil.iter_modules(engine.kinds.__path__):
-        kind = getattr(importlib.import_module(f"engine.kinds.{module.name}"), "KIND", None)
+    for name in module_names(engine.kinds.__path__):
+        kind = getattr(importlib.import_module(f"engine.kinds.{name}"), "KIND", None)
         if kind is not None:
             found[kind.name] = kind
     return found

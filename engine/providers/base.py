@@ -11,11 +11,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Protocol
-
-from psycopg import Connection
+from typing import TYPE_CHECKING, Any, Protocol
 
 from engine.model.value import Attributes, SecretRef
+
+if TYPE_CHECKING:
+    from psycopg import Connection
 
 Partition = tuple[str, int]
 """(topic, partition)."""

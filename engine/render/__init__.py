@@ -7,14 +7,15 @@ not: decide, read or write anything; they are given data and return text.
 from __future__ import annotations
 
 import importlib
-import pkgutil
 from collections.abc import Callable
+
+from engine.discovery import module_names
 
 
 def formats(subject: str) -> list[str]:
     """The formats that there are for `plan` or `graph`, sorted."""
     prefix = f"{subject}_"
-    return sorted(m.name.removeprefix(prefix) for m in pkgutil.iter_modules(__path__) if m.name.startswith(prefix))
+    return [name.removeprefix(prefix) for name in module_names(__path__) if name.startswith(prefix)]
 
 
 def renderer(subject: str, format_: str) -> Callable[..., str]:

@@ -7,10 +7,10 @@ environment (they are given what was read), or change a plan.
 from __future__ import annotations
 
 import importlib
-import pkgutil
 from collections.abc import Iterable, Sequence
 from typing import Protocol
 
+from engine.discovery import module_names
 from engine.model.manifest import Manifest
 from engine.model.observation import LiveState
 from engine.model.plan import Plan
@@ -38,7 +38,7 @@ class Guardrail(Protocol):
 
 def discover() -> list[Guardrail]:
     """All guardrails of this package, by rule and name."""
-    modules = [importlib.import_module(f"{__name__}.{m.name}") for m in pkgutil.iter_modules(__path__)]
+    modules = [importlib.import_module(f"{__name__}.{name}") for name in module_names(__path__)]
     found: list[Guardrail] = [m.GUARDRAIL for m in modules if hasattr(m, "GUARDRAIL")]
     return sorted(found, key=lambda g: (g.rule, g.name))
 
