@@ -7,6 +7,7 @@ doubts is handed to the contract's own decoder, which decides. Must not write an
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -98,26 +99,31 @@ def payloads(table: pa.Table, indices: Iterable[int]) -> list[bytes]:
     """The doubtful rows as the JSON that the contract's decoder reads, and that the DLQ keeps."""
     taken = table.take(pa.array(indices, pa.int64()))
     names = taken.column_names
-    columns = [[_plain(name, value) for value in taken[name]] for name in names]
+    columns = [_plain(name, taken[name]) for name in names]
     return [
         msgspec.json.encode({name: value for name, value in zip(names, row, strict=True) if value is not None})
         for row in zip(*columns, strict=True)
     ]
 
 
-def _plain(name: str, scalar: Any) -> Any:
-    """One cell as JSON can say it."""
-    if pa.types.is_decimal(scalar.type):
-        value = scalar.as_py()
-        # A decimal of a wider scale says the same amount with more zeros.
-        return None if value is None else str(round(value, 2) if value == round(value, 2) else value)
+def _plain(name: str, column: Any) -> list[Any]:
+    """A column's cells as JSON can say them."""
     try:
-        value = scalar.as_py()
+        values = column.to_pylist()
     except (ValueError, OverflowError):
-        return str(scalar.cast(pa.int64(), safe=False).as_py())
-    if isinstance(value, str) and name in ("version", "source_version") and value.lstrip("-").isdecimal():
-        return int(value) if len(value) < 40 else value
-    return value if isinstance(value, str | int | float | bool | datetime | None) else str(value)
+        # Times beyond what Python can hold: as numbers, which the contract refuses.
+        values = column.cast(pa.int64(), safe=False).to_pylist()
+    if pa.types.is_decimal(column.type):
+        # A decimal of a wider scale says the same amount with more zeros.
+        return [None if v is None else str(round(v, 2) if v == round(v, 2) else v) for v in values]
+    if pa.types.is_string(column.type):
+        return [_version_of(v) for v in values] if name in ("version", "source_version") else values
+    return [v if isinstance(v, str | int | float | bool | datetime | None) else str(v) for v in values]
+
+
+def _version_of(value: str | None) -> str | int | None:
+    """A CSV has no numbers: its version is one where it looks like one."""
+    return int(value) if value and len(value) < 40 and re.fullmatch("-?[0-9]+", value) else value
 
 
 def _event_time(entity: Entity, good: pa.Table) -> Any:

@@ -20,6 +20,7 @@ from itertools import islice
 from types import FrameType
 from typing import Final
 
+import msgspec
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from streamapp import report
@@ -49,7 +50,8 @@ def main(_: list[str]) -> int:
     if spec.before is not None:
         raise JobError("bad-spec", "`before` belongs to a backfill", "A feed publishes the whole source.")
     kafka = kafka_settings(os.environ)
-    source = open_source(spec)
+    # Small blocks: the first event goes out at once.
+    source = open_source(msgspec.structs.replace(spec, chunk_rows=min(spec.chunk_rows, 1_000)))
     shift = timedelta(0)
     if spec.shift_to_now:
         last = max((event.at for event in events(source, spec.limit)), default=_START)

@@ -92,16 +92,31 @@ async def apply_batch(
 
     On any exception nothing is written, and the same batch may be given again. One topic holds one entity.
     """
+    books, rows, topics, broken = _sorted_out(envelopes, progress)
+    async with conn.transaction():
+        for entity in ENTITIES:
+            if staged := rows[entity.stage]:
+                await copy_rows(conn, entity, staged)
+                for number, found in (await merge(conn, entity, src, len(staged))).items():
+                    _add(books[topics[entity.stage], number or 0], found)
+        await write_dlq(conn, broken)
+        await _write_progress(conn, progress, books)
+    return books
+
+
+def _sorted_out(
+    envelopes: Sequence[Envelope], progress: Progress
+) -> tuple[dict[TopicPartition, Counts], dict[str, list[tuple[Any, ...]]], dict[str, str], list[Envelope]]:
+    """A batch by where it goes: its first books, the rows and the topic of each stage, and what is broken."""
     books: dict[TopicPartition, Counts] = {place: Counts() for place in progress.watermarks}
     rows: dict[str, list[tuple[Any, ...]]] = {entity.stage: [] for entity in ENTITIES}
     topics: dict[str, str] = {}
     broken: list[Envelope] = []
     for envelope in envelopes:
         topic, partition, offset, _, _, body = envelope
-        place = (topic, partition)
-        counts = books.get(place)
+        counts = books.get((topic, partition))
         if counts is None:
-            counts = books[place] = Counts()
+            counts = books[topic, partition] = Counts()
         counts.consumed += 1
         if isinstance(body, ContractViolation):
             counts.dlq += 1
@@ -110,16 +125,7 @@ async def apply_batch(
         stage = ORDERS.stage if isinstance(body, PaymentOrder) else LEDGER.stage
         topics[stage] = topic
         rows[stage].append((*body, partition, offset))
-    async with conn.transaction():
-        for entity in ENTITIES:
-            if rows[entity.stage]:
-                await copy_rows(conn, entity, rows[entity.stage])
-                merged = await merge(conn, entity, src, len(rows[entity.stage]))
-                for number, found in merged.items():
-                    _add(books[topics[entity.stage], number or 0], found)
-        await write_dlq(conn, broken)
-        await _write_progress(conn, progress, books)
-    return books
+    return books, rows, topics, broken
 
 
 async def copy_rows(conn: Connection, entity: Entity, rows: Iterable[tuple[Any, ...]]) -> None:

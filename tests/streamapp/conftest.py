@@ -6,9 +6,14 @@ from collections.abc import Iterator
 
 import psycopg
 import pytest
+from hypothesis import settings
 from psycopg.rows import TupleRow
 
 from tests.support.postgres import Database, PostgresServer
+
+# How long an example takes says nothing about right or wrong.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 EMPTY = (
     "TRUNCATE bo.ledger_entries, bo.payment_orders, bo.consumer_dlq_events, bo.stream_progress, "

@@ -207,7 +207,7 @@ def payments(seed: int, count: int) -> list[LedgerEntry | PaymentOrder]:
     return rows
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(seed=st.integers(0, 99), data=st.data())
 def test_any_order_and_any_redelivery_end_in_the_same_tables(
     database: Database, owner: Owner, seed: int, data: st.DataObject
@@ -253,7 +253,7 @@ def test_two_writers_at_once_end_in_the_same_tables_with_right_books(database: D
 text = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=256)
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(tx_id=text, wallet=text, related=text, kind=text)
 def test_what_the_contract_passes_the_store_can_hold(
     database: Database, owner: Owner, tx_id: str, wallet: str, related: str, kind: str
