@@ -35,11 +35,13 @@ SELECT l.tx_id, l.event_time, l.entry_type, l.amount, l.amount_signed,
        END AS pairing_status
 FROM bo.ledger_entries l
 LEFT JOIN bo.payment_orders o ON o.order_id = l.related_id AND l.related_type = 'PAYMENT_ORDER'
-{_SIDES.format(
-    related="CASE WHEN l.related_type = 'PAYMENT_ORDER' THEN l.related_id END",
-    kind='''CASE WHEN l.entry_type IN ('PAYMENT', 'RECEIVE') THEN 'PAYMENT'
+{
+    _SIDES.format(
+        related="CASE WHEN l.related_type = 'PAYMENT_ORDER' THEN l.related_id END",
+        kind='''CASE WHEN l.entry_type IN ('PAYMENT', 'RECEIVE') THEN 'PAYMENT'
                  WHEN l.entry_type IN ('REFUND_OUT', 'REFUND_IN') THEN 'REFUND' END''',
-)}
+    )
+}
 WHERE l.tx_id = $1
 """  # noqa: S608 - both parts are constants of this module
 

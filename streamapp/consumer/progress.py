@@ -67,9 +67,7 @@ class Positions:
 def watermarks(places: Iterable[tuple[TP, Place]]) -> dict[tuple[str, int], Watermark]:
     """As the store books them; a partition whose watermark is not known yet is left out."""
     return {
-        (tp.topic, tp.partition): Watermark(
-            place.position, place.end, datetime.fromtimestamp(place.caught_up, UTC)
-        )
+        (tp.topic, tp.partition): Watermark(place.position, place.end, datetime.fromtimestamp(place.caught_up, UTC))
         for tp, place in places
         if place.caught_up is not None
     }

@@ -20,152 +20,24 @@ Rules that hold here:
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Iterable, Mapping
-from contextlib import suppress
-from typing import Any, ClassVar, Protocol, cast
+from typing import Any, ClassVar, cast
 
 from aiokafka.errors import (  # type: ignore[import-untyped]
-    CommitFailedError,
     ConsumerStoppedError,
     IllegalStateError,
-    KafkaConnectionError,
     KafkaError,
 )
-from aiokafka.structs import OffsetAndMetadata, TopicPartition  # type: ignore[import-untyped]
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 from mode import ServiceT
 
+from streamapp.consumer.batches import BatchAbandoned, BatchHandler, Fetched, RecordsLost
 from streamapp.consumer.member import Membership
-
-#: A batch as the consumer took it: partition -> its records in offset order (aiokafka's ConsumerRecord).
-Fetched = Mapping[TP, list[Any]]
+from streamapp.consumer.thread import ANSWER_SECONDS, RETRY_SECONDS, BatchConsumerThread, RebalanceListener
 
 POLL_SECONDS = 0.5
-RETRY_SECONDS = 0.5
-#: How long a question to the broker may take before the loop turns on without its answer.
-ANSWER_SECONDS = 5.0
 #: How long a rebalance or a stop waits for the batch in flight.
 DRAIN_SECONDS = 10.0
-
-
-class RecordsLost(Exception):
-    """The log no longer holds the offset to go on from; only a rebuild (new cutover) mends this."""
-
-
-class BatchAbandoned(Exception):
-    """The handler gave a batch up unwritten, because its partitions are being taken away."""
-
-
-class Owner(Protocol):
-    """What the database side may ask of the consumer."""
-
-    @property
-    def keep_trying(self) -> bool:
-        """False as soon as a rebalance or a stop asks for the partitions back."""
-
-    async def end_offsets(self) -> dict[TP, int]:
-        """The log's end of every owned partition; ``TimeoutError`` where no broker answers."""
-
-
-class BatchHandler(Protocol):
-    """What the transport asks of the database side. Offsets are the next to read, as Kafka commits them."""
-
-    async def write(self, batch: Fetched, owner: Owner) -> None:
-        """Write a batch durably or raise; ``BatchAbandoned`` once ``owner.keep_trying`` is false."""
-
-    def on_poll(self) -> None:
-        """Called on each turn of the loop, also when nothing came."""
-
-    async def on_turn(self, owner: Owner) -> None:
-        """Called between batches; the place for the heartbeat."""
-
-    async def on_positions(self, positions: Mapping[TP, int]) -> None:
-        """The owned partitions and where each goes on; called after every rebalance."""
-
-
-class RebalanceListener(driver.ConsumerRebalanceListener):
-    """Faust's listener, which also keeps the note of who we are in the group."""
-
-    _thread: BatchConsumerThread
-
-    async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
-        """Before every join: give the partitions back, then leave for a member we no longer are."""
-        await super().on_partitions_revoked(revoked)
-        await self._thread.leave_behind()
-
-    async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
-        """After every join."""
-        self._thread.note_member()
-        await super().on_partitions_assigned(assigned)
-
-
-class BatchConsumerThread(driver.AIOKafkaConsumerThread):
-    """Faust's consumer thread with the questions that batches need; all of them run on its loop."""
-
-    async def on_start(self) -> None:
-        """Join the broker; one that does not answer yet is waited for, not died of."""
-        handler = cast(BatchConsumer, self.consumer).handler
-        while True:
-            handler.on_poll()
-            try:
-                return await super().on_start()
-            except KafkaConnectionError as error:
-                self.log.warning("the broker does not answer (%s); trying again", error)
-                if self._consumer is not None:
-                    await self._consumer.stop()
-                    self._consumer = None
-            if self.should_stop or self.app.should_stop:
-                return
-            await asyncio.sleep(RETRY_SECONDS)
-
-    async def leave_behind(self) -> None:
-        """Leave the group for the member that this replica was before, where it is another one now."""
-        consumer = self._ensure_consumer()
-        membership = cast(BatchTransport, self.transport).membership
-        with suppress(TimeoutError):
-            async with asyncio.timeout(ANSWER_SECONDS):
-                await membership.leave_behind(consumer._client, consumer._coordinator.member_id)
-
-    def note_member(self) -> None:
-        """Note the member id that the group gave us."""
-        cast(BatchTransport, self.transport).membership.joined(self._ensure_consumer()._coordinator.member_id)
-
-    async def run_here(self, coro: Coroutine[Any, Any, Any]) -> Any:
-        """Run a coroutine on this thread's loop and await it from the caller's; cancelling reaches it.
-
-        Not through Faust's method queue: two questions to a silent broker would fill its two workers,
-        and the next poll would wait behind them.
-        """
-        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(coro, self.thread_loop))
-
-    async def committed_or_start(self, tps: set[TP]) -> dict[TP, tuple[int, int]]:
-        """``{partition: (where to go on, the log's start)}``, from the broker."""
-        consumer = self._ensure_consumer()
-        starts = await consumer.beginning_offsets([_key(tp) for tp in tps])
-        out = {}
-        for tp in tps:
-            committed = await consumer.committed(_key(tp))
-            out[tp] = (starts[_key(tp)] if committed is None else committed, starts[_key(tp)])
-        return out
-
-    async def end_offsets(self, tps: set[TP]) -> dict[TP, int]:
-        """``{partition: the log's end}``, from the broker (not the fetcher's last answer)."""
-        ends = await self._ensure_consumer().end_offsets([_key(tp) for tp in tps])
-        return {TP(key.topic, key.partition): end for key, end in ends.items()}
-
-    async def commit_owned(self, offsets: Mapping[TP, int]) -> bool:
-        """Commit; false when the partitions are somebody else's by now, who reads them again."""
-        wanted = {_key(tp): OffsetAndMetadata(offset, "") for tp, offset in offsets.items()}
-        try:
-            await self._ensure_consumer().commit(wanted)
-        except (CommitFailedError, IllegalStateError):
-            return False
-        return True
-
-
-def _key(tp: TP) -> TopicPartition:
-    return TopicPartition(tp.topic, tp.partition)
 
 
 class BatchConsumer(driver.Consumer):
@@ -205,6 +77,7 @@ class BatchConsumer(driver.Consumer):
                 if isinstance(error, KafkaError) and not error.retriable:
                     raise
                 self.log.warning("the broker does not answer (%s); trying again", type(error).__name__)
+                self.handler.on_silence(type(error).__name__)
                 await asyncio.sleep(RETRY_SECONDS)
 
     async def _turn(self) -> None:

@@ -31,9 +31,7 @@ class StreamGauges(Collector):
     def collect(self) -> Iterator[Metric]:
         labels = ["topic", "partition"]
         lag = GaugeMetricFamily("bo_stream_lag_records", "Records that wait on the broker.", labels=labels)
-        fresh = GaugeMetricFamily(
-            "bo_stream_freshness_seconds", "Age of the watermark, now.", labels=labels
-        )
+        fresh = GaugeMetricFamily("bo_stream_freshness_seconds", "Age of the watermark, now.", labels=labels)
         for (topic, partition), place in self._positions.places.items():
             lag.add_metric([topic, str(partition)], place.lag)
             if place.caught_up is not None:

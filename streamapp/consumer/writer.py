@@ -24,10 +24,10 @@ from mode import Service
 from prometheus_client import CollectorRegistry
 
 from streamapp import metrics, store
+from streamapp.consumer.batches import BatchAbandoned, Fetched, Owner
 from streamapp.consumer.faults import Fault, classify
 from streamapp.consumer.health import Health
 from streamapp.consumer.progress import Place, Positions, watermarks
-from streamapp.consumer.transport import BatchAbandoned, Fetched, Owner
 from streamapp.contract import ContractViolation, decode_ledger, decode_order
 from streamapp.settings import ConsumerSettings
 from streamapp.store import Connection, Counts, Envelope, Progress
@@ -68,6 +68,12 @@ class BatchWriter(Service):
         """The loop turned."""
         self.health.turned()
 
+    def on_silence(self, fault: str) -> None:
+        """The broker does not answer; waiting for it is all there is to do, and no reason to be restarted."""
+        self.health.broker_fault = fault
+        self.health.turned()
+        self.health.advanced()
+
     async def on_positions(self, positions: Mapping[TP, int]) -> None:
         """A rebalance is over: these partitions are ours, from these offsets."""
         self.positions.reset(positions)
@@ -82,8 +88,7 @@ class BatchWriter(Service):
         begun = time.monotonic()
         envelopes = self._decode(batch)
         places = {
-            tp: self.positions.applied(tp, rows[-1].offset + 1, rows[-1].timestamp / 1000)
-            for tp, rows in batch.items()
+            tp: self.positions.applied(tp, rows[-1].offset + 1, rows[-1].timestamp / 1000) for tp, rows in batch.items()
         }
         pause = FIRST_PAUSE
         while True:
@@ -113,9 +118,9 @@ class BatchWriter(Service):
         try:
             self.positions.ended(await owner.end_offsets(), asked_at)
             self.health.broker_fault = None
-        except (TimeoutError, OSError) as error:
-            self.health.broker_fault = type(error).__name__
-        if self.positions.lag() == 0 or self.health.broker_fault:
+        except TimeoutError as error:
+            self.on_silence(type(error).__name__)
+        if self.positions.lag() == 0:
             self.health.advanced()
         try:
             conn = await self._connected()

@@ -7,6 +7,7 @@ import time
 
 import pytest
 from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka.admin import AdminClient
 
 from tests.streamapp_live.stage import HASH, Stage, entries, entry, message, order
 from tests.streamapp_live.worker import until
@@ -159,3 +160,20 @@ def test_kill_and_restart_ends_in_the_table_of_an_undisturbed_run(stage: Stage) 
     stage.consumer()
     stage.settled(30_000)
     assert stage.rows(HASH) == disturbed
+
+
+def test_refuses_to_go_on_where_the_log_has_lost_records(stage: Stage) -> None:
+    if stage.broker.engine == "noida":
+        pytest.skip("noida does not delete records on request")
+    stage.broker.produce(stage.ledger, entries(0, 1000))
+    stage.consumer().terminate()
+    until(lambda: sum(stage.committed().values()) == 1000)
+    stage.broker.produce(stage.ledger, entries(1000, 2000))
+    admin = AdminClient({"bootstrap.servers": stage.broker.bootstrap})
+    ends = [TopicPartition(stage.ledger, number, 950) for number in (0, 1)]
+    for future in admin.delete_records(ends).values():
+        future.result(20)
+    consumer = stage.consumer(ready=False)
+    assert consumer.process.wait(60) not in (0, None)
+    assert "RecordsLost" in consumer.log.read_text()
+    assert stage.count() == 1000

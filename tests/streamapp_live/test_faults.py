@@ -1,0 +1,84 @@
+"""Faults around the running service: the database or the broker goes away, and comes back."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.streamapp_live.broker import Broker
+from tests.streamapp_live.stage import TOKEN, Stage, entries
+from tests.streamapp_live.worker import until
+from tests.support.postgres import PostgresServer
+
+
+@pytest.fixture
+def alone(tmp_path: Path) -> Iterator[Stage]:
+    """A stage with a database and a broker of its own, which the test may end."""
+    with PostgresServer.started() as server, Broker.started() as broker:
+        stage = Stage(server, broker, tmp_path)
+        yield stage
+        stage.end()
+
+
+def test_survives_the_database_going_away(alone: Stage) -> None:
+    consumer, api = alone.consumer(BATCH_MAX_RECORDS="500"), alone.api()
+    alone.broker.produce(alone.ledger, entries(0, 5000))
+    until(lambda: alone.count() > 0)
+    alone.server.kill()
+    alone.broker.produce(alone.ledger, entries(5000, 20_000))
+    until(lambda: (consumer.get("/readyz")[0], api.get("/readyz")[0]) == (503, 503))
+    assert (consumer.get("/healthz")[0], api.get("/healthz")[0]) == (200, 200)
+    assert api.get("/admin/tx/tx-1", Authorization=f"Bearer {TOKEN}")[0] == 503
+    assert api.samples("bo_data_lag_seconds") == {}
+    alone.server.start()
+    until(lambda: consumer.get("/readyz")[0] == 200 and api.get("/readyz")[0] == 200)
+    alone.settled(20_000)
+    assert alone.books()["applied"] == alone.books()["consumed"] == 20_000
+    until(lambda: alone.one("SELECT count(*) FROM bo.admin_audit_logs WHERE status = 503") == 1)
+
+
+def test_survives_the_broker_going_away(alone: Stage) -> None:
+    consumer = alone.consumer()
+    alone.broker.produce(alone.ledger, entries(0, 2000))
+    alone.settled(2000)
+    alone.broker.server.stop()
+    until(lambda: consumer.get("/readyz")[0] == 503)
+    assert consumer.get("/healthz")[0] == 200
+    alone.broker.server.start()
+    alone.broker.produce(alone.ledger, entries(2000, 4000))
+    alone.settled(4000, 90)
+    until(lambda: consumer.get("/readyz")[0] == 200)
+    assert alone.count() == 4000 and alone.books()["applied"] == 4000
+
+
+def test_sigterm_ends_a_consumer_that_waits_for_the_database(alone: Stage) -> None:
+    consumer = alone.consumer()
+    alone.server.kill()
+    alone.broker.produce(alone.ledger, entries(0, 100))
+    until(lambda: consumer.get("/readyz")[0] == 503)
+    assert consumer.terminate() == 0
+    assert alone.committed() == {}
+
+
+def test_starts_before_its_broker(alone: Stage) -> None:
+    alone.broker.server.stop()
+    consumer = alone.consumer(ready=False)
+    until(lambda: consumer.get("/healthz")[0] == 200)
+    assert consumer.get("/readyz")[0] == 503
+    alone.broker.server.start()
+    until(lambda: consumer.get("/readyz")[0] == 200)
+
+
+def test_the_watchdog_ends_a_process_that_stands_still() -> None:
+    code = (
+        "import time; from streamapp.consumer.health import Health, start_watchdog\n"
+        "health = Health(stall_seconds=0.2); start_watchdog(health)\n"
+        "time.sleep(30)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], env={"PATH": os.environ["PATH"]}, timeout=20, check=False)
+    assert done.returncode == 70
