@@ -1,13 +1,11 @@
 """The backfill job as a process: each source ends in the same tables, broken rows are kept with their place, and
-it goes on where it was after kill -9 and SIGTERM.
+what cannot be run is told by its code.
 """
 
 from __future__ import annotations
 
 import json
 import random
-import signal
-import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -25,12 +23,14 @@ from streamapp.backfill.spec import Files
 from streamapp.contract import PaymentOrder, Record, encode
 from streamapp.entities import LEDGER, ORDERS
 from tests.support import jobs
+from tests.support.backfills import backfill, done
 from tests.support.cutovers import record_cutover
 from tests.support.digest import table_digest
 from tests.support.postgres import Database
 
 Owner = psycopg.Connection[TupleRow]
 PAYMENTS = 40
+SYNTHETIC = {"kind": "synthetic", "rows": 30, "spec_digest": "d"}
 
 
 def rows_of(payments: int = PAYMENTS, seed: int = 1) -> dict[str, list[Record]]:
@@ -71,20 +71,6 @@ def spec(folder: Path, suffix: str, cutover: int, digest: str = "d", **more: Any
         "kind": "files", "orders": str(folder / f"orders*{suffix}"), "ledger": str(folder / f"ledger*{suffix}"),
         "cutover_id": cutover, "spec_digest": digest, "chunk_rows": 15, **more,
     }  # fmt: skip
-
-
-def backfill(database: Database, what: dict[str, Any], **env: str) -> jobs.Finished:
-    return jobs.run("backfill", database.environment("bo_consumer") | env, "BACKFILL_SPEC", what)
-
-
-def done(database: Database, what: dict[str, Any], **env: str) -> dict[str, Any]:
-    finished = backfill(database, what, **env)
-    assert finished.code == 0, (finished.lines, finished.log)
-    assert finished.last["event"] == "result"
-    result = finished.last
-    parts = ("applied", "duplicate", "stale", "dlq", "left")
-    assert result["read"] == sum(result[name] for name in parts)
-    return result
 
 
 @pytest.mark.parametrize(
@@ -242,51 +228,6 @@ def test_a_database_as_source(database: Database, owner: Owner, tmp_path: Path) 
             source.execute("ALTER DATABASE " + database.name + " RESET DateStyle")
 
 
-FAULTY = {
-    "kind": "synthetic", "rows": 60_000, "seed": 5, "late": 0.02, "duplicates": 0.05, "out_of_order": 0.05,
-    "broken": 0.01, "spec_digest": "d",
-}  # fmt: skip
-
-
-def test_kill_9_anywhere_and_again_ends_in_the_same_tables(database: Database, owner: Owner) -> None:
-    cutover = record_cutover(owner)
-    whole = done(database, {**FAULTY, "cutover_id": cutover, "spec_digest": "whole"})
-    expected, letters = table_digest(owner), owner.execute("SELECT count(*) FROM bo.consumer_dlq_events").fetchone()
-    owner.execute("TRUNCATE bo.ledger_entries, bo.payment_orders, bo.consumer_dlq_events")
-    what = {**FAULTY, "cutover_id": cutover}
-    killed = 0
-    for wait in (0.7, 0.9, 1.1, 0.8):
-        process = jobs.start("backfill", database.environment("bo_consumer"), "BACKFILL_SPEC", what)
-        time.sleep(wait)
-        process.kill()
-        killed += jobs.finish(process).code == -signal.SIGKILL
-    assert killed
-    result = done(database, what)
-    assert table_digest(owner) == expected
-    assert owner.execute("SELECT count(*) FROM bo.consumer_dlq_events").fetchone() == letters
-    assert {k: result[k] for k in ("read", "dlq", "left")} == {k: whole[k] for k in ("read", "dlq", "left")}
-
-
-def test_sigterm_ends_at_a_chunk_and_the_next_run_goes_on(database: Database, owner: Owner) -> None:
-    cutover = record_cutover(owner)
-    what = {**FAULTY, "rows": 300_000, "cutover_id": cutover}
-    process = jobs.start("backfill", database.environment("bo_consumer"), "BACKFILL_SPEC", what)
-    assert process.stdout is not None
-    process.stdout.readline()
-    process.send_signal(signal.SIGTERM)
-    assert jobs.finish(process).code == 143
-    state = owner.execute("SELECT state, rows_read FROM bo.backfill_runs").fetchone()
-    assert state is not None
-    assert state[0] == "running"
-    assert 0 < state[1] < 300_000
-    rows = owner.execute("SELECT sum(rows_applied), sum(rows_dlq) FROM bo.backfill_checkpoints").fetchone()
-    held = sum(n for n, _ in table_digest(owner).values())
-    assert rows is not None
-    assert held <= rows[0]
-    # The rest is not needed for the proof: what is committed and what the checkpoints say agree.
-    assert owner.execute("SELECT count(*) FROM bo.consumer_dlq_events").fetchone() == (rows[1],)
-
-
 def test_files_that_changed_are_refused(database: Database, owner: Owner, tmp_path: Path) -> None:
     cutover = record_cutover(owner)
     write_jsonl(tmp_path)
@@ -338,14 +279,14 @@ def test_what_cannot_be_run_is_told_by_code(
 
 def test_missing_settings_are_named_together(database: Database) -> None:
     env = dict.fromkeys(database.environment("bo_consumer"), "")
-    finished = jobs.run("backfill", env, "BACKFILL_SPEC", FAULTY | {"cutover_id": 1})
+    finished = jobs.run("backfill", env, "BACKFILL_SPEC", SYNTHETIC | {"cutover_id": 1})
     assert error_code(finished) == "settings"
     assert all(name in finished.last["detail"] for name in ("PGHOST", "PGDATABASE", "PGUSER", "PGPASSWORD"))
 
 
 def test_a_wrong_password_is_told_without_it(database: Database) -> None:
     env = database.environment("bo_consumer") | {"PGPASSWORD": "not-the-password"}
-    finished = jobs.run("backfill", env, "BACKFILL_SPEC", FAULTY | {"cutover_id": 1})
+    finished = jobs.run("backfill", env, "BACKFILL_SPEC", SYNTHETIC | {"cutover_id": 1})
     assert error_code(finished) == "database"
     assert "not-the-password" not in json.dumps(finished.lines) + finished.log
 
