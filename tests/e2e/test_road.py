@@ -31,7 +31,7 @@ def sample_rows(name: str) -> int:
 
 def test_everything_is_done_and_every_gate_passes(road: tuple[Stage, Result]) -> None:
     _, applied = road
-    assert applied.code == 0, applied
+    assert applied.code == 0, applied.failures
     done = {e["address"]: e["result"] for e in applied.event("StepSucceeded")}
     assert set(applied.actions) == set(done) and set(done) >= GATES
     assert {done[gate]["outcome"] for gate in GATES} == {"pass"}
@@ -59,18 +59,18 @@ def test_a_second_plan_has_no_changes(road: tuple[Stage, Result]) -> None:
 
 def test_the_api_answers(road: tuple[Stage, Result]) -> None:
     stage, _ = road
-    token = stage.secrets()["api-token"]
+    token, base = stage.secrets()["api-token"], stage.endpoints("api")[0]
     [(tx_id, order_id, wallet)] = stage.query(
         "SELECT tx_id, related_id, wallet_id FROM bo.ledger_entries WHERE entry_type = 'PAYMENT' AND src = 'backfill' "
         "ORDER BY tx_id LIMIT 1")
-    status, body = stage.ask(f"/admin/tx/{tx_id}", token)
+    status, body = stage.ask(f"/admin/tx/{tx_id}", token, base=base)
     assert (status, body["pairing_status"], body["related"]["related_id"]) == (200, "COMPLETE", order_id)
-    assert stage.ask(f"/admin/payment-orders/{order_id}", token)[0] == 200
-    status, body = stage.ask(f"/admin/wallets/{wallet}/tx?limit=100", token)
+    assert stage.ask(f"/admin/payment-orders/{order_id}", token, base=base)[0] == 200
+    status, body = stage.ask(f"/admin/wallets/{wallet}/tx?limit=100", token, base=base)
     assert status == 200 and tx_id in json.dumps(body)
-    assert stage.ask("/admin/tx/nobody-knows-this", token)[0] == 404
-    assert stage.ask(f"/admin/tx/{tx_id}")[0] == 401
-    assert stage.ask(f"/admin/tx/{tx_id}", token[:-1])[0] == 401
+    assert stage.ask("/admin/tx/nobody-knows-this", token, base=base)[0] == 404
+    assert stage.ask(f"/admin/tx/{tx_id}", base=base)[0] == 401
+    assert stage.ask(f"/admin/tx/{tx_id}", token[:-1], base=base)[0] == 401
 
 
 def test_a_secret_is_nowhere_but_in_the_vault(road: tuple[Stage, Result]) -> None:
@@ -105,9 +105,8 @@ def test_destroy_leaves_nothing(road: tuple[Stage, Result]) -> None:
     assert (refused.code, refused.codes) == (1, {"no-terminal"})
     refused = stage.run("destroy", str(stage.manifest), "--json", "--confirm", "dev-somebody")
     assert (refused.code, refused.codes) == (1, {"not-confirmed"})
-    assert stage.plan().actions == {}
     gone = stage.destroy()
-    assert gone.code == 0, gone
+    assert gone.code == 0, gone.failures
     stage.assert_gone()
     again = stage.destroy()
     assert (again.code, again.actions) == (0, {})

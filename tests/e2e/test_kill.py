@@ -1,0 +1,118 @@
+"""`kill -9` of txplan during each step, and of everything at once: the next apply ends in the same environment."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+
+import psutil
+import pytest
+
+from tests.e2e.stage import Stage, staged, wait_for
+
+# Steps that take a while are also killed in the middle; the delays cut them at different places.
+_LATER_S = {"resource.group": (0.05,), "resource.namespace": (0.2, 0.6), "resource.postgres": (0.3, 1.0),
+            "resource.database": (0.05,), "migrate.schema": (0.3, 0.6), "cutover.stream": (0.1,),
+            "backfill.source": (0.5, 0.9), "app.api": (0.3,), "app.consumer": (0.3, 1.0), "smoke.service": (0.8,),
+            "smoke.load": (1.5,)}
+
+
+@pytest.fixture(scope="module")
+def clean(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    """What the environment is when nothing hinders it."""
+    with staged(tmp_path_factory.mktemp("clean")) as stage:
+        result = stage.apply()
+        assert result.code == 0, result.failures
+        yield stage
+
+
+@pytest.fixture(scope="module")
+def broken(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    """The same environment, brought up against all odds by the first test."""
+    with staged(tmp_path_factory.mktemp("broken")) as stage:
+        yield stage
+
+
+def kill_at_next_step(stage: Stage, command: tuple[str, ...], delays: dict[str, list[float]]) -> tuple[str, int]:
+    """Run the command one step at a time; kill it when a step starts that is still to be cut, at the first of that
+    step's delays. The step ("" where none was left to be cut) and the exit code."""
+    process = stage.start(*command, "--json", "--parallelism", "1")
+    assert process.stdout is not None
+    cut = ""
+    for line in process.stdout:
+        event = json.loads(line)
+        address = event.get("address", "")
+        if event.get("event") == "StepStarted" and delays.setdefault(address, [0.0, *_LATER_S.get(address, ())]):
+            cut = address
+            time.sleep(delays[address].pop(0))
+            process.kill()
+            break
+    out, err = process.communicate(timeout=120)
+    stage.look()
+    assert cut or process.returncode == 0, (out, err)
+    return cut, process.returncode
+
+
+def no_job_lives(stage: Stage) -> bool:
+    return not [p for p in stage.processes() if "TXPLAN_JOB" in _environment(p)]
+
+
+def _environment(process: psutil.Process) -> dict[str, str]:
+    try:
+        return process.environ()
+    except psutil.Error:
+        return {}
+
+
+@pytest.mark.timeout(900)  # about forty runs of the command
+def test_an_apply_killed_during_each_step_goes_on(broken: Stage, clean: Stage) -> None:
+    steps = set(broken.plan().actions)
+    delays: dict[str, list[float]] = {}
+    kills: list[str] = []
+    while True:
+        cut, _ = kill_at_next_step(broken, ("apply", str(broken.manifest), "--auto-approve"), delays)
+        if not cut:
+            break
+        kills.append(cut)
+        wait_for(lambda: no_job_lives(broken))
+    assert set(kills) == steps
+    again = broken.plan()
+    assert (again.code, again.actions) == (0, {})
+    assert broken.digest() == clean.digest()
+
+
+def test_everything_dies_at_once_and_comes_back(broken: Stage, clean: Stage) -> None:
+    token, before = broken.secrets()["api-token"], broken.digest()
+    broken.kill_all()
+    assert broken.processes() == []
+    seen = broken.plan()
+    assert seen.code == 2
+    assert {a for a in seen.actions if seen.change(a)["action"] in ("create", "replace", "delete")} == set()
+    assert {"resource.group", "resource.postgres", "resource.namespace"} <= set(seen.actions)
+    back = broken.apply()
+    assert back.code == 0, back.failures
+    assert broken.digest() == before == clean.digest()
+    assert broken.secrets()["api-token"] == token
+    assert broken.ask("/admin/tx/nobody-knows-this", token)[0] == 404
+    again = broken.plan()
+    assert (again.code, again.actions) == (0, {})
+
+
+def test_a_destroy_killed_during_each_step_goes_on(broken: Stage) -> None:
+    delays: dict[str, list[float]] = {}
+    kills: list[str] = []
+    while True:
+        cut, _ = kill_at_next_step(broken, ("destroy", str(broken.manifest), "--confirm", broken.name), delays)
+        if not cut:
+            break
+        kills.append(cut)
+    assert {"app.consumer", "resource.postgres", "resource.vault", "resource.group"} <= set(kills)
+    broken.assert_gone()
+
+
+def test_destroy_after_everything_died_leaves_nothing(clean: Stage) -> None:
+    clean.kill_all()
+    gone = clean.destroy()
+    assert gone.code == 0, gone.failures
+    clean.assert_gone()
