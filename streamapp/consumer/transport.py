@@ -35,7 +35,7 @@ from streamapp.consumer.batches import BatchAbandoned, BatchHandler, Fetched, Re
 from streamapp.consumer.member import Membership
 from streamapp.consumer.thread import ANSWER_SECONDS, RETRY_SECONDS, BatchConsumerThread, RebalanceListener
 
-POLL_SECONDS = 0.5
+POLL_SECONDS = 0.2
 #: How long a rebalance or a stop waits for the batch in flight.
 DRAIN_SECONDS = 10.0
 

@@ -59,9 +59,13 @@ class BatchWriter(Service):
         self._decoders = {kafka.hub_ledger: decode_ledger, kafka.hub_order: decode_order}
         self._connection: Connection | None = None
         self._next_heartbeat = 0.0
+        #: When the log's ends were asked for (epoch seconds), and the answer to come.
+        self._asking: tuple[float, asyncio.Future[dict[TP, int]]] | None = None
         super().__init__()
 
     async def on_stop(self) -> None:
+        if self._asking is not None:
+            self._asking[1].cancel()
         await self._disconnect()
 
     def on_poll(self) -> None:
@@ -109,19 +113,29 @@ class BatchWriter(Service):
         self._batch_seconds.observe(time.monotonic() - begun)
 
     async def on_turn(self, owner: Owner) -> None:
-        """The heartbeat: about once a second, ask for the log's ends and book the watermarks."""
-        now = time.monotonic()
-        if now < self._next_heartbeat:
+        """The heartbeat: about once a second, ask for the log's ends and book the watermarks.
+
+        The broker answers beside the batches, never between them: it may take as long as a fetch waits.
+        """
+        if self._asking is None:
+            if time.monotonic() >= self._next_heartbeat:
+                self._next_heartbeat = time.monotonic() + HEARTBEAT_SECONDS
+                self._asking = (time.time(), asyncio.ensure_future(owner.end_offsets()))
             return
-        self._next_heartbeat = now + HEARTBEAT_SECONDS
-        asked_at = time.time()
+        asked_at, answer = self._asking
+        if not answer.done():
+            return
+        self._asking = None
         try:
-            self.positions.ended(await owner.end_offsets(), asked_at)
+            self.positions.ended(answer.result(), asked_at)
             self.health.broker_fault = None
         except TimeoutError as error:
             self.on_silence(type(error).__name__)
         if self.positions.lag() == 0:
             self.health.advanced()
+        await self._beat()
+
+    async def _beat(self) -> None:
         try:
             conn = await self._connected()
             await store.heartbeat(conn, Progress(self.settings.group, watermarks(self.positions.places.items())))

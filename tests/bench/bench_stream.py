@@ -1,6 +1,6 @@
 """Topic to committed rows: the Faust worker against a plain confluent-kafka loop, same decode, same upsert.
 
-Run: `python -m tests.bench.bench_stream [events] [rounds]`. Both sides read the same two partitions with
+Run: `python -m tests.bench.bench_stream [events] [rounds] [noida|apache]`. Both sides read the same two partitions with
 a group of their own into emptied tables, in turn; the time is the database's, from the first batch's
 transaction to the last one's. Two CPUs are noisy: the ratio is the figure, not the rate.
 """
@@ -122,10 +122,10 @@ def run_worker(database: Database, env: dict[str, str], events: int, folder: Pat
         worker.terminate()
 
 
-def main(events: int, rounds: int) -> None:
+def main(events: int = 200_000, rounds: int = 3, engine: str = "noida") -> None:
     table = Table("round", "plain loop, events/s", "Faust worker, events/s", "ratio")
     ratios = []
-    with PostgresServer.started() as server, Broker.started() as broker, tempfile.TemporaryDirectory() as folder:
+    with PostgresServer.started() as server, Broker.started(engine) as broker, tempfile.TemporaryDirectory() as folder:
         database = server.database()
         ledger, order = broker.topics("bench")
         broker.produce(ledger, records(events))
@@ -146,4 +146,4 @@ if __name__ == "__main__":
     if sys.argv[1:2] == ["--plain"]:
         asyncio.run(plain_loop(dict(os.environ), int(sys.argv[2])))
     else:
-        main(int(sys.argv[1]) if len(sys.argv) > 1 else 200_000, int(sys.argv[2]) if len(sys.argv) > 2 else 3)
+        main(*(int(number) for number in sys.argv[1:3]), *sys.argv[3:4])

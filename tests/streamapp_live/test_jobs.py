@@ -36,9 +36,10 @@ def address(api: Process) -> str:
 
 
 def record_cutover(stage: Stage) -> None:
-    stage.run(
+    stage.rows(
         "INSERT INTO bo.cutovers (generation, state, t_cutover, skew, consumer_group, start_offsets, source, instance) "
-        f"VALUES (1, 'syncing', now(), '5 min', '{stage.group}', '{{}}', '{{}}', 'test')"
+        "VALUES (1, 'syncing', now(), '5 min', %s, '{}', '{}', 'test') RETURNING id",
+        stage.group,
     )
 
 
