@@ -81,7 +81,10 @@ class BackfillKind:
             raise Refused([error("no-cutover", "There is no cutover to fill up to.", address=change.address)])
         source = change.spec["source"]
         assert isinstance(source, Mapping)
-        spec = {**job_source(source), "before": record.t_cutover.isoformat(), "chunk_rows": change.spec["chunk_rows"],
+        # Up to T + Δ: a row stamped at or after T by a clock that runs ahead may have been published before the start
+        # offsets. The stream brings it again or not; the total order makes the overlap harmless.
+        before = record.t_cutover + record.skew
+        spec = {**job_source(source), "before": before.isoformat(), "chunk_rows": change.spec["chunk_rows"],
                 "cutover_id": record.id, "spec_digest": source_digest(source)}
         set_cutover_state(needs.database, record.id, "backfilling")
         result = run_job(needs.jobs, change.address, [sys.executable, "-m", "streamapp", "backfill"],
