@@ -46,9 +46,9 @@ def stale(change: Change, kind: Kind, capabilities: Capabilities) -> Diagnostic 
 def run_change(change: Change, kind: Kind, capabilities: Capabilities, context: Context) -> Attributes:
     """Carry out a change and wait until it serves; its figures. Raises Failure, and nothing else."""
     try:
-        if _already_so(change, kind, capabilities):
-            return {"already": True}
-        result = kind.apply(change, capabilities, context)
+        already = _already_so(change, kind, capabilities)
+        result = {"already": True} if already else kind.apply(change, capabilities, context)
+        # Also what is already so: the group that starts again starts its servers, and they take their time.
         _wait_ready(change, kind, capabilities, context)
         return result
     except Interrupted as stopped:
