@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -13,7 +14,7 @@ from tests.e2e.stage import Stage, staged
 def neighbours(tmp_path_factory: pytest.TempPathFactory, up: Stage) -> Iterator[tuple[Stage, Stage]]:
     """Another owner in the same state folder, and the same name in another state folder."""
     folder = tmp_path_factory.mktemp("beside")
-    small = {"load": {"source": "none", "duration": "2s"}}
+    small: dict[str, Any] = {"load": {"source": "none", "duration": "2s"}}
     with staged(folder / "lena", state=up.state, owner="lena", **small) as lena, staged(folder / "eva", **small) as eva:
         yield lena, eva
 

@@ -30,7 +30,7 @@ def events_until(process: subprocess.Popen[str], name: str, address: str) -> Non
 @pytest.fixture(scope="module")
 def interrupted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     """An environment with a long backfill."""
-    with staged(tmp_path_factory.mktemp("stopped"), backfill=MANY, load={**FEW, "duration": "2s"}) as stage:
+    with staged(tmp_path_factory.mktemp("stopped"), backfill=MANY, load=FEW) as stage:
         yield stage
 
 
