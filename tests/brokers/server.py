@@ -5,9 +5,11 @@ Owns its process and folder, and removes both. The local target runs the same en
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
@@ -20,6 +22,7 @@ import pytest
 from confluent_kafka import Consumer, KafkaError, Message, Producer
 
 from engine.model.diagnostic import Refused
+from engine.providers.local import launch
 from engine.providers.local.brokers import topics
 from engine.providers.local.brokers.engine import BrokerEngine, Place, Say
 from engine.providers.local.brokers.session import Connection, Session
@@ -76,10 +79,15 @@ class Server:
     def start(self) -> None:
         self.engine.prepare(self.place, QUIET)
         log = self.place.folder / "log"
+        # By the launcher, so that a server dies with a test run that is killed.
+        program = {"command": self.engine.command(self.place), "directory": str(self.place.folder), "user": None,
+                   "environment": dict(self.engine.environment(self.place)), "parent": os.getpid(), "input": ""}
         with log.open("ab") as output:
-            self._process = subprocess.Popen(
-                self.engine.command(self.place), cwd=self.place.folder, stdin=subprocess.DEVNULL, stdout=output,
-                stderr=output, env={**os.environ, **self.engine.environment(self.place)}, start_new_session=True)
+            self._process = subprocess.Popen([sys.executable, "-I", "-S", launch.__file__, "-"], stdin=subprocess.PIPE,
+                                             stdout=output, stderr=output, start_new_session=True)
+        assert self._process.stdin is not None
+        with self._process.stdin as pipe:
+            pipe.write(json.dumps(program).encode())
         deadline = time.monotonic() + _START_S
         while not self.session.reachable():
             if self._process.poll() is not None or time.monotonic() > deadline:
