@@ -35,7 +35,7 @@ class Kind(Protocol):
 
     @property
     def proves(self) -> bool:
-        """Whether its steps prove what they depend on, so that their spec carries the lineage of all of it."""
+        """Whether its steps prove what they depend on: they run again when that changes."""
 
     @property
     def ready_seconds(self) -> float:

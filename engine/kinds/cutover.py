@@ -83,9 +83,9 @@ class CutoverKind:
                             details)
         asked = requested(step.spec)
         if seen.attributes["requested"] != asked:
-            return Decision(Action.RUN, (Reason("differs", "The manifest asks for another cutover: a new generation "
+            return Decision(Action.RUN, (Reason("another-cutover", "The manifest asks for another cutover: a new generation "
                                                 "with a new consumer group is taken (P7.2).", step.positions["at"]),),
-                            (Diff("requested", seen.attributes["requested"], asked),
+                            (Diff("t_cutover", seen.attributes["t_cutover"], step.spec["at"] or UNKNOWN),
                              Diff("group", seen.attributes["group"], UNKNOWN)), details)
         log = str(seen.attributes["log"])
         if log != "ok":

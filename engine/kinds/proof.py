@@ -1,8 +1,8 @@
 """What smoke and gate steps share: a proof holds for one subject, and is due again when that is another.
 
-The subject is the lineage of everything the step depends on (specs, transitively), with the live cutover and the apps'
-live revisions where the step proves the service (`of_service` in its spec). A proof is never carried over to another
-subject.
+The subject is the step's own spec with what is live: the schema's revision and, where the step proves the service
+(`of_service` in its spec), the cutover and the apps' revisions and replicas. A proof is never carried over to another
+subject, and what the service does not feel (a tag, a retention) makes no proof due.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 from engine.kinds import wiring
 from engine.kinds.base import Needs, because_upstream, unreadable
-from engine.kinds.records import active_cutover, last_proof, why_unreadable
+from engine.kinds.records import active_cutover, last_proof, live_revisions, why_unreadable
 from engine.model.address import Address
 from engine.model.change import Action, Decision, Reason
 from engine.model.observation import Observation
@@ -22,13 +22,13 @@ from engine.providers.base import Capabilities
 
 def subject(spec: Attributes, needs: Needs) -> str:
     """The digest of what a proof taken now would be about."""
-    live: dict[str, Value] = {"lineage": spec["lineage"]}
+    live: dict[str, Value] = {"spec": spec, "schema": live_revisions(needs.database)}
     if spec["of_service"]:
         record = active_cutover(needs.database)
         live["cutover"] = record.id if record else None
         for app in (wiring.CONSUMER, wiring.API):
             state = needs.apps.describe(app.name)
-            live[app.name] = state.revision if state else None
+            live[app.name] = [state.revision, state.replicas] if state else None
     return digest(live)
 
 

@@ -61,7 +61,7 @@ class SecretKind:
             return Decision(Action.CREATE, (Reason("absent", "The vault does not hold it yet."),), diagnostics=problem)
         offered = seen.attributes.get("offered")
         if offered is not None and offered != seen.attributes["fingerprint"]:
-            return Decision(Action.UPDATE, (Reason("differs", "Its source offers another value.", step.source),),
+            return Decision(Action.UPDATE, (Reason("offered", "Its source offers another value.", step.source),),
                             (Diff("fingerprint", seen.attributes["fingerprint"], offered),))
         return Decision(Action.NOOP)
 

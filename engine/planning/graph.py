@@ -1,12 +1,12 @@
 """The graph of an environment, compiled from its manifest and never listed by hand.
 
-Owns: compile, its checks (unique addresses, known dependencies, no cycle) and the lineage of proofs.
+Owns: compile and its checks (unique addresses, known dependencies, no cycle).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import networkx as nx
 
@@ -15,7 +15,6 @@ from engine.model.address import Address
 from engine.model.diagnostic import Diagnostic, Refused, error
 from engine.model.manifest import Manifest
 from engine.model.step import Environment, Step
-from engine.model.value import digest
 from engine.policy.naming import tags
 
 
@@ -41,17 +40,7 @@ def environment_of(manifest: Manifest) -> Environment:
 
 def compile_graph(manifest: Manifest, kinds: Mapping[str, Kind]) -> Graph:
     """The manifest's graph. Raises Refused with every duplicate, dangling dependency and cycle."""
-    graph = assemble([step for name in sorted(kinds) for step in kinds[name].steps(manifest)])
-    proving = {name for name, kind in kinds.items() if kind.proves}
-    lineage: dict[Address, str] = {}
-    steps: dict[Address, Step] = {}
-    for step in graph.ordered():
-        roots = sorted(lineage[d] for d in step.depends_on)
-        lineage[step.address] = digest({"spec": step.spec, "on": roots})
-        if step.address.kind in proving:
-            step = replace(step, spec={**step.spec, "lineage": lineage[step.address]})
-        steps[step.address] = step
-    return Graph(steps, graph.edges)
+    return assemble([step for name in sorted(kinds) for step in kinds[name].steps(manifest)])
 
 
 def assemble(steps: Iterable[Step]) -> Graph:

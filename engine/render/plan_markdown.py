@@ -10,7 +10,7 @@ from engine.model.plan import Plan
 from engine.model.verdict import Outcome
 from engine.render import words
 from engine.render.paint import MARKS, Paint, plain
-from engine.render.plan_text import summary
+from engine.render.plan_text import summary, untold
 
 
 def render(plan: Plan, paint: Paint) -> str:
@@ -45,12 +45,13 @@ def _block(change: Change) -> Iterator[str]:
     yield f"<details><summary><code>{MARKS[change.action][0]} {change.address}</code> {change.action.value}</summary>"
     yield ""
     for diff in change.diffs:
-        yield f"- `{diff.path}`: {_code(diff.before)} → {_code(diff.after)}" + (
-            " (forces replacement)" if diff.replaces else "")
+        place = change.positions.get(diff.path)
+        yield (f"- `{diff.path}`: {_code(diff.before)} → {_code(diff.after)}"
+               + (" (forces replacement)" if diff.replaces else "") + (f", declared at `{place}`" if place else ""))
     for key, item in change.details.items():
         if item not in ({}, None):
             yield f"- {key}: {_code(item)}"
-    for reason in change.reasons:
+    for reason in untold(change):
         yield f"- {escape(reason.text)}" + (f" (`{reason.position}`)" if reason.position else "")
     yield ""
     yield "</details>"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from engine.model.change import Action, Change
+from engine.model.change import Action, Change, Reason
 from engine.model.diagnostic import Diagnostic
 from engine.model.plan import Plan
 from engine.model.verdict import Outcome, Verdict
@@ -13,6 +13,7 @@ from engine.render.paint import MARKS, Paint
 
 _VERDICTS = {Outcome.PASS: ("ok", "good"), Outcome.WARN: ("warn", "warn"), Outcome.BLOCK: ("BLOCKED", "bad")}
 _TOLD_BY_ACTION = {"absent", "destroy"}
+_TOLD_BY_DIFF = {"differs"}
 
 
 def render(plan: Plan, paint: Paint) -> str:
@@ -61,14 +62,16 @@ def _lines(plan: Plan, paint: Paint) -> Iterator[str]:
 def _change(change: Change, width: int, paint: Paint) -> Iterator[str]:
     mark, role = MARKS[change.action]
     named = f"  {change.spec['name']}" if "name" in change.spec and change.address.kind == "resource" else ""
-    told = [r for r in change.reasons if r.code not in _TOLD_BY_ACTION]
+    told = untold(change)
     alone = f"  {told[0].text}" if len(told) == 1 and not (change.diffs or change.details or named) else ""
     yield (f"  {paint(mark, role)} {paint(str(change.address).ljust(width), role)}  {change.action.value}{named}"
            + paint(alone, "dim"))
     pad = " " * 6
     for diff in change.diffs:
         forced = paint("  forces replacement", "bad") if diff.replaces else ""
-        yield f"{pad}{diff.path}: {words.value(diff.before)} → {words.value(diff.after)}{forced}"
+        at = change.positions.get(diff.path)
+        declared = paint(f"  declared at {at}", "dim") if at else ""
+        yield f"{pad}{diff.path}: {words.value(diff.before)} → {words.value(diff.after)}{forced}{declared}"
     for key, item in change.details.items():
         if isinstance(item, list | tuple):
             yield from (f"{pad}{entry}" for entry in map(words.value, item))
@@ -77,6 +80,12 @@ def _change(change: Change, width: int, paint: Paint) -> Iterator[str]:
     for reason in () if alone else told:
         place = paint(f"  {reason.position}", "dim") if reason.position else ""
         yield f"{pad}{paint('why:', 'dim')} {reason.text}{place}"
+
+
+def untold(change: Change) -> list[Reason]:
+    """The reasons that neither the action nor the differing values tell already."""
+    told = _TOLD_BY_ACTION | (_TOLD_BY_DIFF if change.diffs else set())
+    return [r for r in change.reasons if r.code not in told]
 
 
 def _short(text: str) -> str:

@@ -1,4 +1,4 @@
-"""Assembling graphs: order, cycles, references to nothing, and the lineage of proofs."""
+"""Assembling graphs: order, cycles, references to nothing."""
 
 from __future__ import annotations
 
@@ -60,15 +60,6 @@ def test_the_order_of_a_rebuild(tmp_path: Path) -> None:
              "backfill.source", "app.consumer", "smoke.service", "smoke.load", "gate.freshness"]
     for earlier, later in pairwise(chain):
         assert Address.parse(earlier) in after[Address.parse(later)], (earlier, later)
-
-
-def test_a_proofs_lineage_follows_what_it_proves(tmp_path: Path) -> None:
-    """Another retention is another lineage for the gates, and none for the schema's gate, which does not rest on it."""
-    before = _compile(tmp_path)
-    after = _compile(tmp_path, "hubs: {ledger: {retention: 4d}}\n")
-    for name, moved in (("freshness", True), ("revision", False)):
-        gate = Address("gate", name)
-        assert (before[gate].spec["lineage"] != after[gate].spec["lineage"]) is moved
 
 
 def test_no_source_means_no_backfill(tmp_path: Path) -> None:
