@@ -140,7 +140,9 @@ def _pace_empty_fetches(fetcher: Any) -> None:
         begun = time.monotonic()
         brought: bool = await fetch(assignment, node, request)
         if not brought:
-            await asyncio.sleep(max(0.0, EMPTY_FETCH_SECONDS - (time.monotonic() - begun)))
+            # A fetch is cancelled when the fetcher closes, which then expects it to end and not to raise.
+            with suppress(asyncio.CancelledError):
+                await asyncio.sleep(max(0.0, EMPTY_FETCH_SECONDS - (time.monotonic() - begun)))
         return brought
 
     fetcher._proc_fetch_request = paced
