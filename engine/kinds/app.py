@@ -118,7 +118,8 @@ class AppKind:
         record = active_cutover(needs.database)
         if change.address == wiring.CONSUMER and record is not None:
             set_cutover_state(needs.database, record.id, "syncing")
-        return {"revision": state.revision, "endpoints": list(state.endpoints)}
+        return {"says": f"revision {state.revision} at {' '.join(state.endpoints)}", "revision": state.revision,
+                "endpoints": list(state.endpoints)}
 
     def ready(self, change: Change, capabilities: Capabilities) -> str | None:
         """Ready when every replica says so on /readyz."""

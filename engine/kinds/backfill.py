@@ -92,7 +92,9 @@ class BackfillKind:
                          {**needs.database.client_environment(wiring.CONSUMER_ROLE),
                           **source_environment(source, needs.secrets)}, context)
         set_cutover_state(needs.database, record.id, "backfilled")
-        return dict(result)
+        says = (f"{result.get('read', 0):,} rows read, {result.get('applied', 0):,} applied, "
+                f"{result.get('dlq', 0):,} broken ones to the DLQ")
+        return {**result, "says": says}
 
     def ready(self, change: Change, capabilities: Capabilities) -> str | None:
         """A finished job is ready."""

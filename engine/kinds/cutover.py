@@ -83,8 +83,9 @@ class CutoverKind:
                             details)
         asked = requested(step.spec)
         if seen.attributes["requested"] != asked:
-            return Decision(Action.RUN, (Reason("another-cutover", "The manifest asks for another cutover: a new generation "
-                                                "with a new consumer group is taken (P7.2).", step.positions["at"]),),
+            return Decision(Action.RUN, (Reason("another-cutover", "The manifest asks for another cutover: a new "
+                                                "generation with a new consumer group is taken (P7.2).",
+                                                step.positions["at"]),),
                             (Diff("t_cutover", seen.attributes["t_cutover"], step.spec["at"] or UNKNOWN),
                              Diff("group", seen.attributes["group"], UNKNOWN)), details)
         log = str(seen.attributes["log"])
@@ -110,7 +111,8 @@ class CutoverKind:
                 _log_state(needs.broker, record) not in ("ok", NOT_COMMITTED):
             record = self._take(change, needs)
         needs.broker.commit(record.group, record.start_offsets)
-        return {"T": record.t_cutover.isoformat(), "generation": record.generation, "group": record.group,
+        says = f"T {record.t_cutover:%Y-%m-%dT%H:%M:%SZ}, group {record.group}"
+        return {"says": says, "T": record.t_cutover.isoformat(), "generation": record.generation, "group": record.group,
                 "start_offsets": offsets_to_json(record.start_offsets)}
 
     @staticmethod

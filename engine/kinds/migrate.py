@@ -79,7 +79,7 @@ class MigrateKind:
         run_job(needs.jobs, change.address,
                 [sys.executable, "-m", "streamapp", "migrate", "--dir", str(change.spec["migrations"])],
                 {}, needs.database.client_environment(wiring.MIGRATOR), context)
-        return {"revision": change.spec["head"]}
+        return {"revision": change.spec["head"], "says": f"revision {change.spec['head']}"}
 
     def ready(self, change: Change, capabilities: Capabilities) -> str | None:
         """Ready when the live revision is head (P8.1)."""

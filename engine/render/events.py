@@ -42,8 +42,9 @@ def as_line(event: Event, paint: Paint) -> str | None:
         case StepSucceeded(address=address, seconds=took):
             return f"  {paint('ok', 'good')}     {address} in {spoken(took)}{result(event)}"
         case StepFailed(address=address, seconds=took, diagnostic=found, interrupted=interrupted):
-            word = paint("stop", "warn") if interrupted else paint("FAIL", "bad")
-            return f"  {word}   {address} after {spoken(took)}\n{words.diagnostic(found, paint)}"
+            if interrupted:
+                return f"  {paint('stop', 'warn')}   {address} after {spoken(took)}; the next apply goes on from there"
+            return f"  {paint('FAIL', 'bad')}   {address} after {spoken(took)}\n{words.diagnostic(found, paint)}"
         case StepSkipped(address=address, blocked_by=root):
             why = f"blocked by {root}" if root else "the run was stopped"
             return f"  {paint('skip', 'warn')}   {address} ({why})"
@@ -59,7 +60,5 @@ def result(event: StepSucceeded) -> str:
     """What a step wants to say of its result: a gate's value, a job's rows."""
     if event.result.get("already"):
         return ", already so"
-    shown = event.result.get("says") or event.result.get("rows_applied")
-    if shown is None:
-        return ""
-    return f": {shown}" if isinstance(shown, str) else f": {shown:,} rows"
+    says = event.result.get("says")
+    return f": {says}" if says else ""
