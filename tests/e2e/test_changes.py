@@ -52,7 +52,8 @@ def test_partitions_are_replaced_and_the_cutover_with_them(up: Stage) -> None:
     up.write(hubs={"ledger": {"partitions": 3}})
     seen = up.plan()
     assert (seen.code, seen.actions["resource.hub-ledger"]) == (2, "replace")
-    assert [d["replaces"] for d in seen.change("resource.hub-ledger")["diffs"]] == [True]
+    [diff] = [d for d in seen.change("resource.hub-ledger")["diffs"] if d["path"] == "partitions"]
+    assert (diff["before"], diff["after"], diff["replaces"]) == (2, 3, True)
     assert seen.actions["cutover.stream"] == "run" and seen.actions["app.consumer"] == "update"
     assert not {a for a, action in seen.actions.items() if action == "delete"}
     applied(up)

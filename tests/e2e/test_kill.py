@@ -19,17 +19,8 @@ _LATER_S = {"resource.group": (0.05,), "resource.namespace": (0.2, 0.6), "resour
 
 
 @pytest.fixture(scope="module")
-def clean(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    """What the environment is when nothing hinders it."""
-    with staged(tmp_path_factory.mktemp("clean")) as stage:
-        result = stage.apply()
-        assert result.code == 0, result.failures
-        yield stage
-
-
-@pytest.fixture(scope="module")
 def broken(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    """The same environment, brought up against all odds by the first test."""
+    """The same environment as `up`, brought there against all odds by the first test."""
     with staged(tmp_path_factory.mktemp("broken")) as stage:
         yield stage
 
@@ -66,7 +57,7 @@ def _environment(process: psutil.Process) -> dict[str, str]:
 
 
 @pytest.mark.timeout(900)  # about forty runs of the command
-def test_an_apply_killed_during_each_step_goes_on(broken: Stage, clean: Stage) -> None:
+def test_an_apply_killed_during_each_step_goes_on(broken: Stage, up: Stage) -> None:
     steps = set(broken.plan().actions)
     delays: dict[str, list[float]] = {}
     kills: list[str] = []
@@ -79,10 +70,10 @@ def test_an_apply_killed_during_each_step_goes_on(broken: Stage, clean: Stage) -
     assert set(kills) == steps
     again = broken.plan()
     assert (again.code, again.actions) == (0, {})
-    assert broken.digest() == clean.digest()
+    assert broken.digest() == up.digest()
 
 
-def test_everything_dies_at_once_and_comes_back(broken: Stage, clean: Stage) -> None:
+def test_everything_dies_at_once_and_comes_back(broken: Stage, up: Stage) -> None:
     token, before = broken.secrets()["api-token"], broken.digest()
     broken.kill_all()
     assert broken.processes() == []
@@ -92,7 +83,7 @@ def test_everything_dies_at_once_and_comes_back(broken: Stage, clean: Stage) -> 
     assert {"resource.group", "resource.postgres", "resource.namespace"} <= set(seen.actions)
     back = broken.apply()
     assert back.code == 0, back.failures
-    assert broken.digest() == before == clean.digest()
+    assert broken.digest() == before == up.digest()
     assert broken.secrets()["api-token"] == token
     assert broken.ask("/admin/tx/nobody-knows-this", token)[0] == 404
     again = broken.plan()
@@ -109,10 +100,3 @@ def test_a_destroy_killed_during_each_step_goes_on(broken: Stage) -> None:
         kills.append(cut)
     assert {"app.consumer", "resource.postgres", "resource.vault", "resource.group"} <= set(kills)
     broken.assert_gone()
-
-
-def test_destroy_after_everything_died_leaves_nothing(clean: Stage) -> None:
-    clean.kill_all()
-    gone = clean.destroy()
-    assert gone.code == 0, gone.failures
-    clean.assert_gone()
