@@ -184,8 +184,11 @@ class AppHost(Protocol):
     def names(self) -> Sequence[str]:
         """All deployed apps, sorted."""
 
+    def log_names(self) -> Sequence[str]:
+        """All that keeps a log: apps, the servers under them, and jobs that ran; sorted."""
+
     def logs(self, name: str, *, follow: bool, lines: int) -> Iterator[str]:
-        """Log lines of all replicas, newest `lines` first fetched, each prefixed by its replica."""
+        """The last `lines` lines of each log behind a name, prefixed by its replica, then what is added."""
 
 
 @dataclass(frozen=True, slots=True)

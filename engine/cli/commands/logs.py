@@ -10,7 +10,7 @@ _EPILOG = """\b
 Examples:
   txplan logs dev-kim consumer
   txplan logs dev-kim api --follow
-  txplan logs manifests/dev-kim.yaml consumer --lines 500
+  txplan logs manifests/dev-kim.yaml backfill.source --lines 500
 """
 
 
@@ -20,13 +20,17 @@ Examples:
 @click.option("--follow", "-f", is_flag=True, help="Go on with what is added, until Ctrl-C.")
 @click.option("--lines", "-n", default=100, show_default=True, type=click.IntRange(0), help="How many lines back.")
 def command(env: str, app: str, follow: bool, lines: int) -> None:
-    """Show the log of an app, of all its replicas."""
+    """Show the log of an app (all its replicas), of a server, or of a job.
+
+    APP is `consumer`, `api`, `broker`, or the step whose job ran, such as `backfill.source`.
+    """
     from engine.kinds.base import Needs
     from engine.model.diagnostic import Refused, error
 
     host = Needs(open_target(known_environment(env))).apps
-    if app not in host.names():
-        raise Refused([error("unknown-app", f"{env} runs no app {app!r}.",
-                             f"It runs: {', '.join(host.names()) or 'none'}.", "Name one of those.")])
+    known = host.log_names()
+    if app not in known:
+        raise Refused([error("unknown-app", f"{env} has no log of {app!r}.",
+                             f"It has those of: {', '.join(known) or 'nothing'}.", "Name one of those.")])
     for line in host.logs(app, follow=follow, lines=lines):
         out(line + "\n")

@@ -90,15 +90,29 @@ class Apps:
 
     def logs(self, name: str, *, follow: bool, lines: int) -> Iterator[str]:
         """The last `lines` lines of each replica, then, where asked, what is added. Each begins `<app>-<n> | `."""
-        record = self._home.record(_KIND, name)
-        programs = [_program(name, n) for n in range(int(record["replicas"]))] if record else []
-        tails = {program: _Tail(self._processes.log(program)) for program in programs}
+        tails = {source: _Tail(path) for source, path in self._logs(name).items()}
         for program, tail in tails.items():
             yield from (f"{program} | {line}" for line in deque(tail.read(), maxlen=lines))
         while follow and self._home.group() is not None:
             for program, tail in tails.items():
                 yield from (f"{program} | {line}" for line in tail.read())
             time.sleep(0.3)
+
+    def log_names(self) -> Sequence[str]:
+        """Apps, the other programs under the same supervisor, and jobs that ran; sorted."""
+        apps = self.names()
+        others = [p for p in self._processes.names() if p.rpartition("-")[0] not in apps]
+        return sorted({*apps, *others, *(path.stem for path in self._job_logs())})
+
+    def _logs(self, name: str) -> dict[str, Path]:
+        record = self._home.record(_KIND, name)
+        if record is not None:
+            return {_program(name, n): self._processes.log(_program(name, n)) for n in range(int(record["replicas"]))}
+        jobs = {path.stem: path for path in self._job_logs()}
+        return {name: jobs.get(name) or self._processes.log(name)}
+
+    def _job_logs(self) -> list[Path]:
+        return sorted((self._home.path / "logs" / "jobs").glob("*.log"))
 
     def _drop_replicas(self, name: str, *, keep: int) -> None:
         for program in self._processes.names():
