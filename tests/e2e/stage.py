@@ -92,6 +92,8 @@ class Stage:
     folder: Path
     values: dict[str, Any]
     state: Path
+    command: str = TXPLAN
+    _started: list[subprocess.Popen[str]] = field(default_factory=list)
     _instances: set[str] = field(default_factory=set)
     _runtimes: set[Path] = field(default_factory=set)
 
@@ -125,9 +127,11 @@ class Stage:
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         """The command running, in a session of its own, without a terminal."""
-        return subprocess.Popen([TXPLAN, *arguments], cwd=self.folder, env=self.environment, text=True,
-                                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                                start_new_session=True)
+        process = subprocess.Popen([self.command, *arguments], cwd=self.folder, env=self.environment, text=True,
+                                   stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                   start_new_session=True)
+        self._started.append(process)
+        return process
 
     def run(self, *arguments: str) -> Result:
         """The command, to its end."""
@@ -212,6 +216,13 @@ class Stage:
 
     # Its end
 
+    def end_commands(self) -> None:
+        """A test that failed may have left a command running."""
+        for process in self._started:
+            if process.poll() is None:
+                process.kill()
+                process.communicate()
+
     def kill_all(self) -> None:
         """Every process of the environment dies at once, as in a power cut."""
         found = self.processes()
@@ -248,12 +259,13 @@ def _belongs(process: psutil.Process, instances: set[str], variables: Mapping[st
 
 
 @contextmanager
-def staged(folder: Path, *, state: Path | None = None, **values: Any) -> Iterator[Stage]:
+def staged(folder: Path, *, state: Path | None = None, command: str = TXPLAN, **values: Any) -> Iterator[Stage]:
     """A stage whose environment is destroyed at the end, and found to be gone, also when the test failed."""
-    stage = Stage(folder, values, state or folder / "state")
+    stage = Stage(folder, values, state or folder / "state", command)
     try:
         yield stage
     finally:
+        stage.end_commands()
         stage.look()
         if stage._instances:
             result = stage.destroy()

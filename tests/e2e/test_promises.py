@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import signal
 import stat
 import subprocess
@@ -166,6 +168,30 @@ def test_no_escape_reaches_a_pipe(up: Stage, command: list[str]) -> None:
     result = up.run(*[places.get(word, word) for word in command])
     assert result.code == 0, result.err
     assert "\x1b" not in result.out + result.err and result.out
+
+
+def on_a_terminal(stage: Stage, *arguments: str, answer: bytes = b"", **environment: str) -> tuple[int, str]:
+    """(exit code, all that was shown) of the command on a terminal where `answer` is typed."""
+    ours, theirs = os.openpty()
+    process = subprocess.Popen([stage.command, *arguments], cwd=stage.folder, stdin=theirs, stdout=theirs,
+                               stderr=theirs, env={**stage.environment, "TERM": "xterm", **environment})
+    os.close(theirs)
+    os.write(ours, answer)
+    shown = b""
+    with contextlib.suppress(OSError):  # The far end closes when the command has ended.
+        while part := os.read(ours, 65536):
+            shown += part
+    os.close(ours)
+    return process.wait(60), shown.decode(errors="replace")
+
+
+def test_a_terminal_is_asked_and_shown_colour(up: Stage) -> None:
+    plain = on_a_terminal(up, "plan", str(up.manifest), NO_COLOR="1")
+    assert plain[0] == 0 and "\x1b" not in plain[1]
+    assert "\x1b[" in on_a_terminal(up, "plan", str(up.manifest))[1]
+    code, shown = on_a_terminal(up, "destroy", str(up.manifest), answer=b"dev-somebody\n")
+    assert code == 1 and up.name in shown
+    assert up.plan().code == 0
 
 
 def test_the_first_words_are_few(tmp_path: Path) -> None:
