@@ -20,7 +20,7 @@ import asyncpg  # type: ignore[import-untyped]
 log = logging.getLogger(__name__)
 
 CAPACITY = 20_000
-FLUSH_SECONDS = 0.25
+FLUSH_SECONDS = 0.5
 RETRY_SECONDS = 1.0
 CHUNK = 2_000
 CLOSE_SECONDS = 5.0
