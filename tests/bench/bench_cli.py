@@ -1,6 +1,6 @@
 """The command line's start and its quick answers, beside a bare import of click.
 
-Run: `python -m tests.bench.bench_cli [rounds]` (default 10). Every command is run in turn with the bare import, as whole
+Run: `python -m tests.bench.bench_cli [rounds]` (default 10). Every command runs in turn with the bare import, as whole
 processes; the median of the pairs' ratios is shown. The plan is one of nothing live, in a folder of its own.
 """
 
