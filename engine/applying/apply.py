@@ -51,7 +51,8 @@ class _Done:
 
 def refuse_stale(plan: Plan, plan_name: str, kinds: Mapping[str, Kind], capabilities: Capabilities,
                  journal: Journal) -> None:
-    """Refuse (exit code 5) a plan that was applied already, or where anything it would touch has moved.
+    """Refuse (exit code 5) a plan that was applied already, is no longer valid, or where anything it would touch has
+    moved; nothing is touched.
 
     What an interrupted run of this very plan has started is its own doing and no reason to refuse.
     """
@@ -59,6 +60,10 @@ def refuse_stale(plan: Plan, plan_name: str, kinds: Mapping[str, Kind], capabili
     if past.succeeded:
         raise Refused([error("plan-applied", "This plan was applied already; a plan is applied once.",
                              mend="Plan again.")], exit_code=5)
+    if _now() >= plan.valid_until:
+        raise Refused([error("plan-expired", f"This plan was valid until {plan.valid_until:%Y-%m-%dT%H:%M:%SZ}.",
+                             f"{plan.made_by} made it on {plan.made_on} at {plan.created_at:%Y-%m-%dT%H:%M:%SZ}.",
+                             "Plan again, and have it reviewed again.")], exit_code=5)
     listed = [c for c in plan.pending if c.address not in past.started]
 
     def one(change: Change) -> tuple[Diagnostic, ...]:

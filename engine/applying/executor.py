@@ -15,6 +15,7 @@ from engine.kinds.jobs import Interrupted
 from engine.model.address import Address
 from engine.model.change import Action, Change
 from engine.model.diagnostic import Diagnostic, Refused, error
+from engine.model.difference import differences, in_words
 from engine.model.observation import Observation
 from engine.model.step import Step
 from engine.model.value import Attributes
@@ -40,7 +41,7 @@ def stale(change: Change, kind: Kind, capabilities: Capabilities) -> Diagnostic 
     seen = _observe(change, kind, capabilities)
     if seen.digest == change.before_digest or _decided(change, seen, kind) is Action.NOOP:
         return None
-    return _stale(change.address)
+    return _stale(change, seen)
 
 
 def run_change(change: Change, kind: Kind, capabilities: Capabilities, context: Context) -> Attributes:
@@ -77,7 +78,7 @@ def _already_so(change: Change, kind: Kind, capabilities: Capabilities) -> bool:
         return False
     decided = _decided(change, seen, kind)
     if decided.destroys and not change.action.destroys:
-        raise Refused([_stale(change.address)], exit_code=5)
+        raise Refused([_stale(change, seen)], exit_code=5)
     return decided is Action.NOOP
 
 
@@ -100,9 +101,20 @@ def _step(change: Change) -> Step:
     return Step(change.address, change.spec, change.waits_for, source=change.source, positions=change.positions)
 
 
-def _stale(address: Address) -> Diagnostic:
-    return error("stale-plan", f"{address} is no longer as it was when the plan was made.",
-                 "Somebody or something changed it since.", "Plan again and read what has moved.", address=address)
+def _stale(change: Change, seen: Observation) -> Diagnostic:
+    return error("stale-plan", f"{change.address} is no longer as it was when the plan was made.", _moved(change, seen),
+                 "Plan again and read what has moved.", address=change.address)
+
+
+def _moved(change: Change, seen: Observation) -> str:
+    """How it moved since the plan was made: each value then and now."""
+    if seen.unreadable:
+        return f"It cannot be read now: {seen.unreadable}."
+    if not seen.exists:
+        return "It was there, and is gone."
+    if change.before is None:
+        return "It was not there, or could not be read, and is there now."
+    return "\n".join(map(in_words, differences(change.before, seen.attributes)))
 
 
 def _wait_ready(change: Change, kind: Kind, capabilities: Capabilities, context: Context) -> None:

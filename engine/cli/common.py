@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -18,7 +18,7 @@ from engine.model.diagnostic import Diagnostic, Refused, Severity, error
 if TYPE_CHECKING:
     from engine.kinds.base import Kind
     from engine.model.manifest import Manifest
-    from engine.model.plan import Plan
+    from engine.model.plan import Making, Plan
     from engine.model.step import Environment
     from engine.planning.graph import Graph
     from engine.providers.base import Capabilities
@@ -27,10 +27,30 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 STATE = "TXPLAN_STATE_DIR"
 
+VALID_FOR = timedelta(days=1)
+"""For how long a plan is good where nobody says otherwise."""
+
 
 def state_dir() -> Path:
     """Where plans, journals, locks and local environments lie: `.txplan` here, or TXPLAN_STATE_DIR."""
     return Path(os.environ.get(STATE) or ".txplan")
+
+
+class Duration(click.ParamType):
+    """An option's duration, such as `24h`."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:
+        """The duration that the text stands for."""
+        from engine.model.duration import written
+
+        if isinstance(value, timedelta):
+            return value
+        try:
+            return written(str(value))
+        except (ValueError, OverflowError) as problem:
+            self.fail(str(problem), param, ctx)
 
 
 def json_option(command: F) -> F:
@@ -147,16 +167,30 @@ def last_plan_path() -> Path:
     return state_dir() / "plans" / "last"
 
 
-def make_plan(hand: AtHand, *, destroy: bool = False) -> Plan:
+def making(valid_for: timedelta = VALID_FOR) -> Making:
+    """When, by whom and with what a plan is made here and now."""
+    import getpass
+    import socket
+
+    from engine.model.plan import Making
+    from engine.version import tool_version
+
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # A container's user need not be in the table of users.
+        user = f"uid {os.getuid()}"
+    return Making(datetime.now(UTC), valid_for, user, socket.gethostname(), tool_version())
+
+
+def make_plan(hand: AtHand, *, destroy: bool = False, valid_for: timedelta = VALID_FOR) -> Plan:
     """Observe and plan."""
     from engine.planning import guardrails
     from engine.planning.observe import observe
     from engine.planning.planner import make_plan as pure_plan
-    from engine.version import tool_version
 
     live = observe(hand.graph.steps.values(), hand.kinds, hand.capabilities)
-    return pure_plan(hand.manifest, hand.graph, live, hand.kinds, guardrails.discover(), now=datetime.now(UTC),
-                     tool_version=tool_version(), destroy=destroy)
+    return pure_plan(hand.manifest, hand.graph, live, hand.kinds, guardrails.discover(), making(valid_for),
+                     destroy=destroy)
 
 
 def remember(plan: Plan) -> None:

@@ -13,6 +13,7 @@ from engine.kinds.base import NOTHING_TO_REMOVE
 from engine.model.address import Address
 from engine.model.change import Action, Change, Decision, Diff, Reason
 from engine.model.diagnostic import Refused, error
+from engine.model.difference import same
 from engine.model.manifest import Manifest
 from engine.model.observation import Observation
 from engine.model.step import Step
@@ -127,14 +128,6 @@ class ResourceKind:
         if change.action is Action.DELETE:
             return None
         return _type(change.address, change.spec, capabilities).ready(str(change.spec["name"]))
-
-
-def same(live: Value, declared: Value) -> bool:
-    """Equal but for what is no difference: null, an empty list, an empty object and an absent key are one; 1 == 1.0."""
-    if isinstance(live, Mapping) and isinstance(declared, Mapping):
-        return all(same(live.get(k), declared.get(k)) for k in {*live, *declared})
-    return live == declared or (not live and not declared and live is not False and declared is not False
-                                and live != 0 and declared != 0)
 
 
 def _strings(value: Any) -> list[str]:

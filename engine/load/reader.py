@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import glob
 import os
-import re
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -21,14 +20,13 @@ from engine.load.schema import find, node_at
 from engine.load.tree import Node, Route
 from engine.model.address import Position
 from engine.model.diagnostic import Diagnostic, error
+from engine.model.duration import written
 from engine.model.value import Value
 
 SAMPLE = "sample:"
 """What a path into the packaged sample begins with."""
 
 MAX_DURATION = timedelta(days=3650)
-_UNITS = {"ms": timedelta(milliseconds=1), "s": timedelta(seconds=1), "m": timedelta(minutes=1),
-          "h": timedelta(hours=1), "d": timedelta(days=1)}
 _V = TypeVar("_V", bound=Value)
 
 
@@ -66,8 +64,10 @@ class Reader:
     def duration(self, path: str) -> timedelta:
         """A duration such as `5m`."""
         node = self._node(path)
-        match = re.fullmatch(r"([0-9]+)(ms|s|m|h|d)", str(node.value)) if node else None
-        value = int(match[1]) * _UNITS[match[2]] if match else timedelta()
+        try:
+            value = written(str(node.value)) if node else timedelta()
+        except ValueError:  # Told by the schema.
+            value = timedelta()
         if value > MAX_DURATION:
             self.fail(path, error("out-of-range", f"{path} is longer than {MAX_DURATION.days}d",
                                   mend="write a shorter duration"))

@@ -69,6 +69,9 @@ class Change:
     spec: Attributes
     waits_for: frozenset[Address]
     before_digest: str
+    before: Attributes | None
+    """What was observed, so that a move can be told; None where it did not exist or could not be read."""
+
     reasons: tuple[Reason, ...] = ()
     diffs: tuple[Diff, ...] = ()
     details: Attributes = field(default_factory=dict)

@@ -1,10 +1,22 @@
-"""Durations in words: the same in evidence, details and every renderer."""
+"""Durations: as manifests and options write them, and in words, the same in evidence, details and every renderer."""
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 
 _UNITS = (("day", 86_400), ("h", 3_600), ("min", 60))
+_WRITTEN = {"ms": timedelta(milliseconds=1), "s": timedelta(seconds=1), "m": timedelta(minutes=1),
+            "h": timedelta(hours=1), "d": timedelta(days=1)}
+
+
+def written(text: str) -> timedelta:
+    """The duration that `90s`, `5m`, `24h` or `3d` stands for; raises ValueError for any other text, OverflowError for
+    one that no calendar holds."""
+    match = re.fullmatch(r"([0-9]+)(ms|s|m|h|d)", text)
+    if match is None:
+        raise ValueError(f"{text!r} is no duration; write a number and ms, s, m, h or d, such as 24h")
+    return int(match[1]) * _WRITTEN[match[2]]
 
 
 def spoken(amount: timedelta | float) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from graphlib import TopologicalSorter
 
 from engine.model.address import Address
@@ -13,7 +13,19 @@ from engine.model.diagnostic import Diagnostic, Severity
 from engine.model.step import Environment
 from engine.model.verdict import Outcome, Verdict
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Making:
+    """The circumstances in which a plan is made: when, by whom, on which host, with which tool, and for how long it is
+    good."""
+
+    now: datetime
+    valid_for: timedelta
+    user: str
+    host: str
+    tool_version: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,12 +34,15 @@ class Plan:
 
     format_version: int
     tool_version: str
+    made_by: str
+    made_on: str
     environment: Environment
     destroy: bool
     manifest_file: str
     manifest_digest: str
     live_digest: str
     created_at: datetime
+    valid_until: datetime
     changes: tuple[Change, ...]
     verdicts: tuple[Verdict, ...] = ()
     diagnostics: tuple[Diagnostic, ...] = ()

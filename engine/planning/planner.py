@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
 
 from engine.kinds.base import NOTHING_TO_REMOVE, Kind, because_upstream, changing
 from engine.model.address import Address
@@ -15,18 +14,19 @@ from engine.model.change import Action, Change, Decision, Reason
 from engine.model.diagnostic import Diagnostic, Severity, warning
 from engine.model.manifest import Manifest
 from engine.model.observation import LiveState, Observation
-from engine.model.plan import FORMAT_VERSION, Plan
+from engine.model.plan import FORMAT_VERSION, Making, Plan
 from engine.model.step import Step
 from engine.planning.graph import Graph, environment_of
 from engine.planning.guardrails import Guardrail, judge
 
 
 def make_plan(manifest: Manifest, graph: Graph, live: LiveState, kinds: Mapping[str, Kind],
-              guardrails: Sequence[Guardrail], *, now: datetime, tool_version: str, destroy: bool = False) -> Plan:
+              guardrails: Sequence[Guardrail], making: Making, *, destroy: bool = False) -> Plan:
     """The plan that makes the live environment what the graph says, or with `destroy` makes it nothing."""
     changes, problems = _remove(graph, live, kinds) if destroy else _build(graph, live, kinds)
-    plan = Plan(FORMAT_VERSION, tool_version, environment_of(manifest), destroy, manifest.file, manifest.digest,
-                live.digest, now, tuple(changes), diagnostics=tuple(problems))
+    plan = Plan(FORMAT_VERSION, making.tool_version, making.user, making.host, environment_of(manifest), destroy,
+                manifest.file, manifest.digest, live.digest, making.now, making.now + making.valid_for, tuple(changes),
+                diagnostics=tuple(problems))
     return replace(plan, verdicts=tuple(judge(guardrails, plan, manifest, live)))
 
 
@@ -86,8 +86,9 @@ def _remove(graph: Graph, live: LiveState, kinds: Mapping[str, Kind]) -> tuple[l
 
 
 def _change(step: Step, seen: Observation, decision: Decision, waits_for: frozenset[Address]) -> Change:
-    return Change(step.address, decision.action, step.spec, waits_for, seen.digest, decision.reasons, decision.diffs,
-                  decision.details, step.source, step.positions)
+    before = seen.attributes if seen.exists and not seen.unreadable else None
+    return Change(step.address, decision.action, step.spec, waits_for, seen.digest, before, decision.reasons,
+                  decision.diffs, decision.details, step.source, step.positions)
 
 
 def _orphan(seen: Observation) -> Diagnostic:

@@ -10,7 +10,7 @@ from engine.model.plan import Plan
 from engine.model.verdict import Outcome
 from engine.render import words
 from engine.render.paint import MARKS, Paint, plain
-from engine.render.plan_text import summary, untold
+from engine.render.plan_text import made, summary, untold
 
 
 def render(plan: Plan, paint: Paint) -> str:
@@ -22,7 +22,7 @@ def _lines(plan: Plan) -> Iterator[str]:
     env = plan.environment
     yield f"### {'Destroy' if plan.destroy else 'Plan for'} `{env.name}` on {env.target}"
     yield ""
-    yield f"**{summary(plan)}** From `{plan.manifest_file}`, ttl {env.tags.get('ttl')}."
+    yield f"**{summary(plan)}** From `{plan.manifest_file}`, ttl {env.tags.get('ttl')}. {made(plan)}"
     gone = [c for c in plan.pending if c.action.destroys]
     if gone:
         yield ""

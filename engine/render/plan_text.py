@@ -34,10 +34,17 @@ def summary(plan: Plan) -> str:
     return f"Plan: {', '.join(parts)}; {unchanged} unchanged."
 
 
+def made(plan: Plan) -> str:
+    """Who made the plan, where, when and with what, and until when it is good."""
+    return (f"Made {plan.created_at:%Y-%m-%d %H:%M:%SZ} by {plan.made_by} on {plan.made_on} with txplan "
+            f"{plan.tool_version}; valid until {plan.valid_until:%Y-%m-%d %H:%M:%SZ}.")
+
+
 def _lines(plan: Plan, paint: Paint) -> Iterator[str]:
     what = "Destroying" if plan.destroy else "Plan for"
     env = plan.environment
     yield f"{paint(f'{what} {env.name}', 'strong')} on {env.target} ({plan.manifest_file}, ttl {env.tags.get('ttl')})"
+    yield paint(made(plan), "dim")
     pending = plan.pending
     if pending:
         yield ""

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
 from engine.model.diagnostic import Diagnostic, Severity
-from engine.model.value import UNKNOWN
+from engine.model.difference import in_full
 from engine.render.paint import Paint
 
 
 def value(item: Any) -> str:
     """A value on one line; what is known only after apply says so."""
-    if item == UNKNOWN:
-        return "(known after apply)"
-    if item is None:
-        return "(none)"
-    return item if isinstance(item, str) else json.dumps(item, ensure_ascii=False, sort_keys=True)
+    return in_full(item)
 
 
 def facts(mapping: Mapping[str, Any]) -> str:

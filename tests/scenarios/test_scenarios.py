@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from engine.kinds.cutover import requested
 from engine.load import load_manifest
 from engine.model.address import Address
 from engine.model.observation import LiveState, Observation
-from engine.model.plan import Plan
+from engine.model.plan import Making, Plan
 from engine.model.step import Step
 from engine.planning import guardrails
 from engine.planning.graph import compile_graph
@@ -79,7 +79,8 @@ def _plan(case: Path) -> Plan:
     state = LiveState({a: _observe(s, live) for a, s in graph.steps.items()},
                       tuple(Observation(Address("resource", o["name"]), True, o) for o in live.get("orphans", [])))
     now = datetime.fromisoformat(live.get("now", "2026-01-02T00:00:00+00:00")).astimezone(UTC)
-    return make_plan(manifest, graph, state, kinds, guardrails.discover(), now=now, tool_version="test",
+    return make_plan(manifest, graph, state, kinds, guardrails.discover(),
+                     Making(now, timedelta(days=1), "kim", "laptop", "0.1.0"),
                      destroy=bool(live.get("destroy")))
 
 

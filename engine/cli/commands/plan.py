@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 
 import click
 
-from engine.cli.common import at_hand, json_option, make_plan, out, painter, remember, say
+from engine.cli.common import VALID_FOR, Duration, at_hand, json_option, make_plan, out, painter, remember, say
 from engine.render import formats, renderer
 
 _EPILOG = """\b
@@ -23,18 +24,20 @@ Examples:
 @click.option("--destroy", is_flag=True, help="Plan the way back to nothing.")
 @click.option("--format", "format_", type=click.Choice(formats("plan")), default="text", show_default=True,
               help="How the plan is shown.")
+@click.option("--valid-for", type=Duration(), default=VALID_FOR, show_default="24h",
+              help="From then on apply refuses the plan.")
 @click.option("--detailed-exitcode", is_flag=True, help="Exit with 2 where there are changes.")
 @json_option
 @click.pass_context
 def command(ctx: click.Context, manifest: Path, path: Path | None, destroy: bool, format_: str,
-            detailed_exitcode: bool, as_json: bool) -> None:
+            valid_for: timedelta, detailed_exitcode: bool, as_json: bool) -> None:
     """Show what would change and why; nothing is touched.
 
     The plan is kept: `txplan apply` applies the plan last reviewed. Exits 1 on errors and 3 where a guardrail refuses.
     """
     from engine.planning.planfile import save_plan
 
-    plan = make_plan(at_hand(manifest, as_json=as_json), destroy=destroy)
+    plan = make_plan(at_hand(manifest, as_json=as_json), destroy=destroy, valid_for=valid_for)
     remember(plan)
     if path is not None:
         save_plan(plan, path)
