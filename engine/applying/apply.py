@@ -97,7 +97,8 @@ class Apply:
     def run(self) -> tuple[ApplyFinished, int]:
         """Carry the plan out; the closing event and the exit code (0, 1, 3, 4, 5 or 130)."""
         began, run = time.monotonic(), f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
-        self._emit(ApplyStarted(_now(), run, self._plan_name, self._plan.environment.name, len(self._changes)))
+        self._emit(ApplyStarted(_now(), run, self._plan_name, self._plan.environment.name, len(self._changes),
+                                self._plan.overrides))
         with ThreadPoolExecutor(self._parallelism, thread_name_prefix="step") as pool:
             self._start_ready(pool)
             while self._running:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from engine.model.manifest import Manifest
     from engine.model.plan import Making, Plan
     from engine.model.step import Environment
+    from engine.model.verdict import Override
     from engine.planning.graph import Graph
     from engine.providers.base import Capabilities
 
@@ -56,6 +57,20 @@ class Duration(click.ParamType):
 def json_option(command: F) -> F:
     """`--json`."""
     return click.option("--json", "as_json", is_flag=True, help="One JSON object a line, for machines.")(command)
+
+
+def override_options(command: F) -> F:
+    """`--override NAME` and `--reason TEXT`."""
+    reason = click.option("--reason", metavar="TEXT", help="Why; the plan and the journal keep it.")
+    return click.option("--override", "overridden", multiple=True, metavar="NAME",
+                        help="Accept what this guardrail refuses, where the policy allows it.")(reason(command))
+
+
+def asked_overrides(names: tuple[str, ...], reason: str | None) -> tuple[Override, ...]:
+    """What the two options ask for; raises Refused where it cannot be had."""
+    from engine.planning import guardrails
+
+    return guardrails.asked_overrides(names, reason, guardrails.discover())
 
 
 def colour() -> bool:
@@ -167,7 +182,7 @@ def last_plan_path() -> Path:
     return state_dir() / "plans" / "last"
 
 
-def making(valid_for: timedelta = VALID_FOR) -> Making:
+def making(valid_for: timedelta = VALID_FOR, overrides: tuple[Override, ...] = ()) -> Making:
     """When, by whom and with what a plan is made here and now."""
     import getpass
     import socket
@@ -179,18 +194,19 @@ def making(valid_for: timedelta = VALID_FOR) -> Making:
         user = getpass.getuser()
     except (KeyError, OSError):  # A container's user need not be in the table of users.
         user = f"uid {os.getuid()}"
-    return Making(datetime.now(UTC), valid_for, user, socket.gethostname(), tool_version())
+    return Making(datetime.now(UTC), valid_for, user, socket.gethostname(), tool_version(), overrides)
 
 
-def make_plan(hand: AtHand, *, destroy: bool = False, valid_for: timedelta = VALID_FOR) -> Plan:
+def make_plan(hand: AtHand, *, destroy: bool = False, valid_for: timedelta = VALID_FOR,
+              overrides: tuple[Override, ...] = ()) -> Plan:
     """Observe and plan."""
     from engine.planning import guardrails
     from engine.planning.observe import observe
     from engine.planning.planner import make_plan as pure_plan
 
     live = observe(hand.graph.steps.values(), hand.kinds, hand.capabilities)
-    return pure_plan(hand.manifest, hand.graph, live, hand.kinds, guardrails.discover(), making(valid_for),
-                     destroy=destroy)
+    return pure_plan(hand.manifest, hand.graph, live, hand.kinds, guardrails.discover(),
+                     making(valid_for, overrides), destroy=destroy)
 
 
 def remember(plan: Plan) -> None:

@@ -8,6 +8,7 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,9 +35,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from engine.model.event import Event
+    from engine.model.verdict import Override
 
 
-def apply_reviewed(path: Path | None, *, parallelism: int, as_json: bool) -> int:
+def apply_reviewed(path: Path | None, *, overrides: tuple[Override, ...], parallelism: int, as_json: bool) -> int:
     """Apply a plan file, or the plan last reviewed; the exit code."""
     from engine.planning.planfile import load_plan
 
@@ -49,14 +51,14 @@ def apply_reviewed(path: Path | None, *, parallelism: int, as_json: bool) -> int
     plan = load_plan(path)
     if not as_json:
         out(renderer("plan", "text")(plan, painter()))
-    return _apply(plan, parallelism=parallelism, as_json=as_json)
+    return _apply(plan, overrides=overrides, parallelism=parallelism, as_json=as_json)
 
 
-def apply_manifest(path: Path, *, destroy: bool, parallelism: int, as_json: bool, approved: bool = False,
-                   confirm: str | None = None) -> int:
+def apply_manifest(path: Path, *, destroy: bool, overrides: tuple[Override, ...], parallelism: int, as_json: bool,
+                   approved: bool = False, confirm: str | None = None) -> int:
     """Plan, show, ask and apply; the exit code."""
     hand = at_hand(path, as_json=as_json)
-    plan = make_plan(hand, destroy=destroy)
+    plan = make_plan(hand, destroy=destroy, overrides=overrides)
     remember(plan)
     out(renderer("plan", "json" if as_json else "text")(plan, painter()))
     if not plan.pending or not plan.can_apply():
@@ -65,7 +67,7 @@ def apply_manifest(path: Path, *, destroy: bool, parallelism: int, as_json: bool
         _confirm_destroy(plan, confirm)
     elif not approved:
         _ask()
-    return _apply(plan, parallelism=parallelism, as_json=as_json)
+    return _apply(plan, overrides=(), parallelism=parallelism, as_json=as_json)
 
 
 def _ask() -> None:
@@ -86,18 +88,24 @@ def _confirm_destroy(plan: Plan, confirm: str | None) -> None:
         raise Refused([error("not-confirmed", f"{confirm!r} is not {name!r}; nothing was destroyed.")])
 
 
-def _apply(plan: Plan, *, parallelism: int, as_json: bool) -> int:
+def _apply(plan: Plan, *, overrides: tuple[Override, ...], parallelism: int, as_json: bool) -> int:
+    """Apply a plan; `overrides` are those given now, beside the plan's own."""
     from engine.applying.apply import Apply, refuse_stale
     from engine.applying.journal import Journal
     from engine.kinds.base import discover
+    from engine.planning import guardrails
     from engine.planning.planfile import plan_id
+    from engine.planning.recheck import recheck
 
+    # Named before it is changed: an override makes no new plan of one that was applied already.
+    name, rails = plan_id(plan), guardrails.discover()
+    plan = guardrails.overridden(plan, overrides, rails)
     if not plan.can_apply() or not plan.pending:
         return plan.exit_code(detailed=False)
     kinds, capabilities = discover(), open_target(plan.environment)
     journal = Journal(state_dir() / "journal" / f"{plan.environment.name}.jsonl")
-    name = plan_id(plan)
     with capabilities.lock.acquire("destroy" if plan.destroy else "apply"), _stopping() as stop:
+        recheck(plan, kinds, capabilities, rails, datetime.now(UTC))
         refuse_stale(plan, name, kinds, capabilities, journal)
         with _view(plan, as_json=as_json) as emit:
             _, code = Apply(plan, name, kinds, capabilities, journal, emit, stop, parallelism).run()

@@ -32,6 +32,7 @@ from engine.model.manifest import (
     SyntheticSource,
 )
 from engine.model.value import digest
+from engine.model.verdict import DestroyLimit
 from engine.policy.naming import ENV_SHORT
 
 
@@ -51,7 +52,8 @@ def build(reader: Reader, file: str) -> Manifest:
         backfill=Backfill(_backfill_source(reader), reader.integer("backfill.chunk_rows")),
         consumer=Consumer(reader.integer("consumer.replicas"), reader.integer("consumer.batch_records")),
         api=Api(reader.integer("api.replicas")), load=_load(reader), slo=_slo(reader),
-        migrations=reader.optional_file("migrations") or str(asset("migrations")))
+        migrations=reader.optional_file("migrations") or str(asset("migrations")),
+        max_destroy=DestroyLimit(reader.integer("max_destroy.count", 2), reader.number("max_destroy.share", 0.3)))
     return replace(sections, digest=digest(reader.values), values=reader.values, positions=reader.positions())
 
 

@@ -10,6 +10,7 @@ from engine.model.address import Address
 from engine.model.change import Action
 from engine.model.diagnostic import Diagnostic
 from engine.model.value import Attributes
+from engine.model.verdict import Override
 
 
 class Finish(StrEnum):
@@ -23,13 +24,14 @@ class Finish(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ApplyStarted:
-    """An apply began; `run` names it in the journal."""
+    """An apply began; `run` names it in the journal; `overrides` are the refusals that somebody answers for."""
 
     at: datetime
     run: str
     plan: str
     environment: str
     steps: int
+    overrides: tuple[Override, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from typing import Literal
 
 from engine.model.address import Position
 from engine.model.value import Attributes
+from engine.model.verdict import DestroyLimit
 
 BrokerEngine = Literal["noida", "tansu", "apache", "external"]
 
@@ -188,6 +189,7 @@ class Manifest:
     load: Load
     slo: Slo
     migrations: str
+    max_destroy: DestroyLimit
     values: Attributes = field(default_factory=dict)
     positions: Mapping[str, Position] = field(default_factory=dict)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from graphlib import TopologicalSorter
 
@@ -11,21 +11,22 @@ from engine.model.address import Address
 from engine.model.change import Action, Change
 from engine.model.diagnostic import Diagnostic, Severity
 from engine.model.step import Environment
-from engine.model.verdict import Outcome, Verdict
+from engine.model.verdict import DestroyLimit, Outcome, Override, Verdict
 
 FORMAT_VERSION = 2
 
 
 @dataclass(frozen=True, slots=True)
 class Making:
-    """The circumstances in which a plan is made: when, by whom, on which host, with which tool, and for how long it is
-    good."""
+    """The circumstances in which a plan is made: when, by whom, on which host, with which tool, for how long it is
+    good, and which guardrails' refusals its maker answers for."""
 
     now: datetime
     valid_for: timedelta
     user: str
     host: str
     tool_version: str
+    overrides: tuple[Override, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,8 @@ class Plan:
     changes: tuple[Change, ...]
     verdicts: tuple[Verdict, ...] = ()
     diagnostics: tuple[Diagnostic, ...] = ()
+    overrides: tuple[Override, ...] = ()
+    max_destroy: DestroyLimit = field(kw_only=True)
 
     @property
     def pending(self) -> tuple[Change, ...]:

@@ -34,3 +34,5 @@ class Environment:
     owner: str
     env: str
     tags: Mapping[str, str]
+    short: str
+    env_short: str

@@ -1,4 +1,4 @@
-"""Verdicts of guardrails: each rule's answer with its evidence."""
+"""Verdicts of guardrails: each rule's answer with its evidence, and what people may say to it."""
 
 from __future__ import annotations
 
@@ -27,3 +27,19 @@ class Verdict:
     evidence: str
     address: Address | None = None
     diagnostic: Diagnostic | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Override:
+    """Somebody's word that a guardrail's refusal is known and accepted; kept in the plan and in the journal."""
+
+    guardrail: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class DestroyLimit:
+    """The blast radius that nobody has to confirm: how many resources, and which share (0 to 1) of those there are."""
+
+    count: int
+    share: float

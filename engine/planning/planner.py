@@ -26,8 +26,8 @@ def make_plan(manifest: Manifest, graph: Graph, live: LiveState, kinds: Mapping[
     changes, problems = _remove(graph, live, kinds) if destroy else _build(graph, live, kinds)
     plan = Plan(FORMAT_VERSION, making.tool_version, making.user, making.host, environment_of(manifest), destroy,
                 manifest.file, manifest.digest, live.digest, making.now, making.now + making.valid_for, tuple(changes),
-                diagnostics=tuple(problems))
-    return replace(plan, verdicts=tuple(judge(guardrails, plan, manifest, live)))
+                diagnostics=tuple(problems), overrides=making.overrides, max_destroy=manifest.max_destroy)
+    return replace(plan, verdicts=judge(guardrails, plan, live, making.now))
 
 
 def decide(step: Step, seen: Observation, kind: Kind, decided: Mapping[Address, Action],

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from engine.model.manifest import Manifest, Names
+from engine.model.step import Environment
 
 ENV_SHORT: Mapping[str, str] = {"dev": "d", "test": "t", "stage": "s", "prod": "p"}
 """The short form of an env (P3.3); a manifest may set another."""
@@ -66,6 +67,12 @@ def name(names: Names, token: str) -> str:
 def all_names(names: Names) -> dict[str, str]:
     """Every resource's name by its token (P3.3)."""
     return {token: name(names, token) for token in RULES}
+
+
+def names_of(environment: Environment) -> Names:
+    """The tokens that the environment's names are built from."""
+    return Names(environment.team, environment.project, environment.short, environment.owner, environment.env,
+                 environment.env_short)
 
 
 @dataclass(frozen=True, slots=True)

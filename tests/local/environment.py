@@ -68,7 +68,7 @@ class Local:
 
 
 def open_local(state: Path) -> Local:
-    environment = Environment("dev-kim", "local", "txlookup", "team", "kim", "dev", TAGS)
+    environment = Environment("dev-kim", "local", "txlookup", "team", "kim", "dev", TAGS, "tx", "d")
     home = Home(environment, state)
     return Local(state, open_target(environment, state), home, Processes(home))
 

@@ -159,7 +159,8 @@ from pathlib import Path
 from engine.model.step import Environment
 from engine.providers.base import JobSpec
 from engine.providers.local import open_target
-target = open_target(Environment("dev-kim", "local", "txlookup", "team", "kim", "dev", {}), Path(sys.argv[1]))
+environment = Environment("dev-kim", "local", "txlookup", "team", "kim", "dev", {}, "tx", "d")
+target = open_target(environment, Path(sys.argv[1]))
 target.jobs.run(JobSpec("job", ["sleep", "600"], {}), print, lambda: False)
 """
 

@@ -1,7 +1,8 @@
 """Plans from files: a case is a folder with a manifest, a live state and the plan that must come of them.
 
 `live.yaml`: `base` is `nothing` or `declared` (everything as the manifest says), `steps` says what is otherwise,
-`orphans` lists owned resources that nobody declares, `destroy` asks for the way back, `now` is the clock.
+`orphans` lists owned resources that nobody declares, `overrides` maps guardrails to reasons, `destroy` asks for the way
+back, `now` is the clock.
 TXPLAN_UPDATE=1 writes the plans anew; read them before you commit them.
 """
 
@@ -18,48 +19,25 @@ import pytest
 import yaml
 
 from engine.kinds.base import discover
-from engine.kinds.cutover import requested
 from engine.load import load_manifest
 from engine.model.address import Address
 from engine.model.observation import LiveState, Observation
 from engine.model.plan import Making, Plan
 from engine.model.step import Step
+from engine.model.verdict import Override
 from engine.planning import guardrails
 from engine.planning.graph import compile_graph
 from engine.planning.planfile import load_plan, save_plan
 from engine.planning.planner import make_plan
 from engine.render import renderer
 from engine.render.paint import plain
+from tests.support.live import declared
 
 CASES = sorted(p.parent for p in (Path(__file__).parent / "cases").glob("*/manifest.yaml"))
 
 
-def _declared(step: Step) -> Observation:
-    """The live counterpart of a step that is as it shall be."""
-    spec: Any = step.spec
-    match step.address.kind:
-        case "resource":
-            attributes = {k: v for k, v in spec.items() if k not in ("type", "admin_secret")}
-            return Observation(step.address, True, attributes, {"immutable": ["partitions", "version", "engine"]})
-        case "secret":
-            return Observation(step.address, True, {"version": 1, "fingerprint": "f1"})
-        case "migrate":
-            return Observation(step.address, True, {"revision": spec["head"]})
-        case "cutover":
-            return Observation(step.address, True, {
-                "id": 1, "generation": 1, "t_cutover": "2026-01-01T00:00:00+00:00", "group": "bo-sync-dev-kim-v1",
-                "start_offsets": {}, "requested": requested(spec), "log": "ok"}, {"state": "syncing"})
-        case "backfill":
-            return Observation(step.address, True, {"cutover": 1, "state": "done"}, {"rows_read": 10})
-        case "app":
-            return Observation(step.address, True, {"revision": spec["revision"], "replicas": spec["replicas"],
-                                                    "outdated": []}, {"running": spec["replicas"]})
-        case _:
-            return Observation(step.address, True, {"outcome": "pass", "current": True})
-
-
 def _observe(step: Step, live: dict[str, Any]) -> Observation:
-    seen = _declared(step) if live["base"] == "declared" else Observation(step.address, False)
+    seen = declared(step) if live["base"] == "declared" else Observation(step.address, False)
     other = (live.get("steps") or {}).get(str(step.address))
     if other is None:
         return seen
@@ -79,8 +57,9 @@ def _plan(case: Path) -> Plan:
     state = LiveState({a: _observe(s, live) for a, s in graph.steps.items()},
                       tuple(Observation(Address("resource", o["name"]), True, o) for o in live.get("orphans", [])))
     now = datetime.fromisoformat(live.get("now", "2026-01-02T00:00:00+00:00")).astimezone(UTC)
+    overrides = tuple(Override(name, reason) for name, reason in (live.get("overrides") or {}).items())
     return make_plan(manifest, graph, state, kinds, guardrails.discover(),
-                     Making(now, timedelta(days=1), "kim", "laptop", "0.1.0"),
+                     Making(now, timedelta(days=1), "kim", "laptop", "0.1.0", overrides),
                      destroy=bool(live.get("destroy")))
 
 

@@ -19,9 +19,10 @@ from engine.model.observation import Observation
 from engine.model.plan import FORMAT_VERSION, Plan
 from engine.model.step import Environment, Step
 from engine.model.value import Attributes
+from engine.model.verdict import DestroyLimit
 from engine.providers.base import Capabilities, Context
 
-ENVIRONMENT = Environment("dev-kim", "local", "txlookup", "team4", "kim", "dev", {})
+ENVIRONMENT = Environment("dev-kim", "local", "txlookup", "team4", "kim", "dev", {}, "tx", "d")
 
 
 class FileKind:
@@ -79,4 +80,4 @@ def plan_of(*changes: Change, made: datetime | None = None, valid_for: timedelta
     """A plan of these changes, made now."""
     made = made or datetime.now(UTC)
     return Plan(FORMAT_VERSION, "0.1.0", "kim", "laptop", ENVIRONMENT, False, "m.yaml", "0" * 64, "0" * 64, made,
-                made + valid_for, changes)
+                made + valid_for, changes, max_destroy=DestroyLimit(2, 0.3))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from engine.cli.common import json_option
+from engine.cli.common import asked_overrides, json_option, override_options
 
 _EPILOG = """\b
 Examples:
@@ -22,9 +22,11 @@ Examples:
 @click.option("--auto-approve", is_flag=True, help="Do not ask.")
 @click.option("--parallelism", type=click.IntRange(1, 64), default=8, show_default=True,
               help="How many steps run at once.")
+@override_options
 @json_option
 @click.pass_context
-def command(ctx: click.Context, what: Path | None, auto_approve: bool, parallelism: int, as_json: bool) -> None:
+def command(ctx: click.Context, what: Path | None, auto_approve: bool, parallelism: int, overridden: tuple[str, ...],
+            reason: str | None, as_json: bool) -> None:
     """Carry out a plan.
 
     Without an argument, the plan last reviewed; with a plan file, that plan; with a manifest, a new plan that is shown
@@ -33,6 +35,8 @@ def command(ctx: click.Context, what: Path | None, auto_approve: bool, paralleli
     """
     from engine.cli.running import apply_manifest, apply_reviewed
 
+    overrides = asked_overrides(overridden, reason)
     if what is not None and what.suffix in (".yaml", ".yml"):
-        ctx.exit(apply_manifest(what, destroy=False, approved=auto_approve, parallelism=parallelism, as_json=as_json))
-    ctx.exit(apply_reviewed(what, parallelism=parallelism, as_json=as_json))
+        ctx.exit(apply_manifest(what, destroy=False, approved=auto_approve, overrides=overrides,
+                                parallelism=parallelism, as_json=as_json))
+    ctx.exit(apply_reviewed(what, overrides=overrides, parallelism=parallelism, as_json=as_json))

@@ -17,6 +17,8 @@ def command(as_json: bool) -> None:
 
     for rail in discover():
         if as_json:
-            out(json.dumps({"rule": rail.rule, "name": rail.name, "meaning": rail.meaning}) + "\n")
+            out(json.dumps({"rule": rail.rule, "name": rail.name, "meaning": rail.meaning,
+                            "overridable": rail.overridable}) + "\n")
         else:
-            out(f"{rail.rule:<6} {rail.name:<24} {rail.meaning}\n")
+            may = "may be overridden  " if rail.overridable else ""
+            out(f"{rail.rule:<6} {rail.name:<24} {may}{rail.meaning}\n")

@@ -7,7 +7,19 @@ from pathlib import Path
 
 import click
 
-from engine.cli.common import VALID_FOR, Duration, at_hand, json_option, make_plan, out, painter, remember, say
+from engine.cli.common import (
+    VALID_FOR,
+    Duration,
+    asked_overrides,
+    at_hand,
+    json_option,
+    make_plan,
+    out,
+    override_options,
+    painter,
+    remember,
+    say,
+)
 from engine.render import formats, renderer
 
 _EPILOG = """\b
@@ -27,17 +39,20 @@ Examples:
 @click.option("--valid-for", type=Duration(), default=VALID_FOR, show_default="24h",
               help="From then on apply refuses the plan.")
 @click.option("--detailed-exitcode", is_flag=True, help="Exit with 2 where there are changes.")
+@override_options
 @json_option
 @click.pass_context
 def command(ctx: click.Context, manifest: Path, path: Path | None, destroy: bool, format_: str,
-            valid_for: timedelta, detailed_exitcode: bool, as_json: bool) -> None:
+            valid_for: timedelta, detailed_exitcode: bool, overridden: tuple[str, ...], reason: str | None,
+            as_json: bool) -> None:
     """Show what would change and why; nothing is touched.
 
     The plan is kept: `txplan apply` applies the plan last reviewed. Exits 1 on errors and 3 where a guardrail refuses.
     """
     from engine.planning.planfile import save_plan
 
-    plan = make_plan(at_hand(manifest, as_json=as_json), destroy=destroy, valid_for=valid_for)
+    overrides = asked_overrides(overridden, reason)
+    plan = make_plan(at_hand(manifest, as_json=as_json), destroy=destroy, valid_for=valid_for, overrides=overrides)
     remember(plan)
     if path is not None:
         save_plan(plan, path)

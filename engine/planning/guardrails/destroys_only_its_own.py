@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 
 from engine.model.change import Change
 from engine.model.diagnostic import error
-from engine.model.manifest import Manifest
 from engine.model.observation import LiveState
 from engine.model.plan import Plan
-from engine.model.verdict import Outcome, Verdict
-from engine.policy.naming import all_names
+from engine.model.verdict import Verdict
+from engine.planning.guardrails.verdicts import blocked, passed
+from engine.policy.naming import all_names, names_of
 
-_IDENTIFYING = ("env", "owner", "project")
+IDENTIFYING = ("env", "owner", "project")
+"""The tags that say whose a resource is."""
 
 
 class DestroysOnlyItsOwn:
@@ -21,25 +23,29 @@ class DestroysOnlyItsOwn:
     rule = "P11.1"
     name = "destroys-only-its-own"
     meaning = "Only what both its name and its tags identify as this environment's is destroyed."
+    overridable = False
 
-    def judge(self, plan: Plan, manifest: Manifest, live: LiveState) -> Iterable[Verdict]:
+    def judge(self, plan: Plan, live: LiveState, now: datetime) -> Iterable[Verdict]:
         """One verdict for all that passes, one for each resource that does not."""
-        mine = {key: plan.environment.tags[key] for key in _IDENTIFYING}
-        names = set(all_names(manifest.names).values())
-        passed = []
+        mine = {key: plan.environment.tags[key] for key in IDENTIFYING}
+        names = set(all_names(names_of(plan.environment)).values())
+        own = []
         for change in plan.changes:
             if not change.action.destroys or change.address.kind != "resource":
                 continue
-            wrong = _wrong(change, live, names, mine) if "tags" in change.spec else _loose(change, plan)
+            seen = live.by_address.get(change.address)
+            if seen is None or not seen.exists:
+                continue  # An earlier run of this plan has removed it.
+            tags = seen.attributes.get("tags")
+            wrong = _wrong(change, tags, names, mine) if "tags" in change.spec else _loose(change, plan)
             if wrong:
-                yield Verdict(self.rule, self.name, Outcome.BLOCK, wrong, change.address, error(
+                yield blocked(self, wrong, error(
                     "not-ours", f"{change.address} is not proven to be this environment's.", wrong,
                     "Take it out of the environment, or give it the name and tags that say whose it is.",
-                    address=change.address, rule=self.rule))
+                    address=change.address, rule=self.rule), change.address)
             else:
-                passed.append(str(change.spec["name"]))
-        evidence = f"name and tags agree on {', '.join(sorted(passed))}" if passed else "nothing is destroyed"
-        yield Verdict(self.rule, self.name, Outcome.PASS, evidence)
+                own.append(str(change.spec["name"]))
+        yield passed(self, f"name and tags agree on {', '.join(sorted(own))}" if own else "nothing is destroyed")
 
 
 def _loose(change: Change, plan: Plan) -> str:
@@ -49,15 +55,17 @@ def _loose(change: Change, plan: Plan) -> str:
     return "" if inside else f"it lies in {container}, which is none of the environment's resources"
 
 
-def _wrong(change: Change, live: LiveState, names: set[str], mine: Mapping[str, str]) -> str:
+def _wrong(change: Change, tags: object, names: set[str], mine: Mapping[str, str]) -> str:
     name = str(change.spec["name"])
     if name not in names:
         return f"the name {name} is none of the environment's names"
-    tags = live.by_address[change.address].attributes.get("tags")
-    tags = tags if isinstance(tags, Mapping) else {}
-    differing = [f"{key} is {tags.get(key)!r} and not {value!r}" for key, value in mine.items()
-                 if tags.get(key) != value]
-    return "; ".join(differing)
+    return "; ".join(differing(tags, mine))
+
+
+def differing(tags: object, mine: Mapping[str, str]) -> list[str]:
+    """How live tags differ from those that identify the environment, in words."""
+    live = tags if isinstance(tags, Mapping) else {}
+    return [f"{key} is {live.get(key)!r} and not {value!r}" for key, value in mine.items() if live.get(key) != value]
 
 
 GUARDRAIL = DestroysOnlyItsOwn()

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import Any
 
+from engine.kinds import wiring
 from engine.model.change import Action
 from engine.model.diagnostic import error
 from engine.model.duration import spoken
-from engine.model.manifest import Manifest
 from engine.model.observation import LiveState
 from engine.model.plan import Plan
-from engine.model.verdict import Outcome, Verdict
+from engine.model.verdict import Verdict
+from engine.planning.guardrails.verdicts import blocked, change_of, passed
 
 
 class Retention:
@@ -20,23 +22,26 @@ class Retention:
     rule = "P6.5"
     name = "retention"
     meaning = "Events are kept longer than backfill and recovery can take, so that the stream has no hole."
+    overridable = False
 
-    def judge(self, plan: Plan, manifest: Manifest, live: LiveState) -> Iterable[Verdict]:
+    def judge(self, plan: Plan, live: LiveState, now: datetime) -> Iterable[Verdict]:
         """Blocks a cutover whose stream would begin before what the hubs still keep."""
-        if not any(c.address.kind == "cutover" and c.action is Action.RUN for c in plan.changes):
-            yield Verdict(self.rule, self.name, Outcome.PASS, "no cutover is taken")
+        change = change_of(plan, wiring.CUTOVER)
+        if change is None or change.action is not Action.RUN:
+            yield passed(self, "no cutover is taken")
             return
-        cut = manifest.cutover
-        age = max(plan.created_at - cut.at, timedelta()) if cut.at else timedelta()
-        needed, kept = age + cut.skew + cut.recovery_buffer, min(h.retention for h in manifest.hubs)
-        evidence = (f"age of T {spoken(age)} + skew {spoken(cut.skew)} + recovery buffer "
-                    f"{spoken(cut.recovery_buffer)} = {spoken(needed)}; the hubs keep {spoken(kept)}")
+        spec: Any = change.spec
+        age = max(now - datetime.fromisoformat(spec["at"]), timedelta()) if spec["at"] else timedelta()
+        skew, buffer = timedelta(seconds=spec["skew_s"]), timedelta(seconds=spec["recovery_buffer_s"])
+        needed, kept = age + skew + buffer, timedelta(seconds=spec["retention_s"])
+        evidence = (f"age of T {spoken(age)} + skew {spoken(skew)} + recovery buffer "
+                    f"{spoken(buffer)} = {spoken(needed)}; the hubs keep {spoken(kept)}")
         if needed < kept:
-            yield Verdict(self.rule, self.name, Outcome.PASS, evidence)
+            yield passed(self, evidence)
             return
-        yield Verdict(self.rule, self.name, Outcome.BLOCK, evidence, diagnostic=error(
+        yield blocked(self, evidence, error(
             "retention", f"The hubs keep {spoken(kept)}; the cutover needs {spoken(needed)}.", evidence,
-            "Raise hubs.*.retention, or take a later cutover.at.", position=manifest.where("cutover"), rule=self.rule))
+            "Raise hubs.*.retention, or take a later cutover.at.", position=change.source, rule=self.rule))
 
 
 GUARDRAIL = Retention()

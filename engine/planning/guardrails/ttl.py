@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import date, datetime
 
+from engine.kinds import wiring
 from engine.model.diagnostic import error, warning
-from engine.model.manifest import Manifest
 from engine.model.observation import LiveState
 from engine.model.plan import Plan
-from engine.model.verdict import Outcome, Verdict
+from engine.model.verdict import Verdict
+from engine.planning.guardrails.verdicts import blocked, change_of, passed, warned
+
+_NEAR_DAYS = 3
 
 
 class Ttl:
@@ -17,21 +21,24 @@ class Ttl:
     rule = "P3.3"
     name = "ttl"
     meaning = "An environment past its ttl is extended or destroyed, never silently kept."
+    overridable = False
 
-    def judge(self, plan: Plan, manifest: Manifest, live: LiveState) -> Iterable[Verdict]:
+    def judge(self, plan: Plan, live: LiveState, now: datetime) -> Iterable[Verdict]:
         """Blocks building past the ttl, warns within three days of it."""
-        left = (manifest.ttl - plan.created_at.date()).days
-        evidence = f"ttl {manifest.ttl.isoformat()}, {left} days left"
-        where = manifest.where("ttl")
-        if plan.destroy or left > 3:
-            yield Verdict(self.rule, self.name, Outcome.PASS, evidence)
+        ttl = plan.environment.tags["ttl"]
+        left = (date.fromisoformat(ttl) - now.date()).days
+        evidence = f"ttl {ttl}, {left} days left"
+        group = change_of(plan, wiring.GROUP)
+        where = group.positions.get("tags") if group else None
+        if plan.destroy or left > _NEAR_DAYS:
+            yield passed(self, evidence)
         elif left >= 0:
-            yield Verdict(self.rule, self.name, Outcome.WARN, evidence, diagnostic=warning(
+            yield warned(self, evidence, warning(
                 "ttl-near", f"The environment expires in {left} days.", evidence,
                 "Decide: set a later ttl, or destroy it.", position=where, rule=self.rule))
         else:
-            yield Verdict(self.rule, self.name, Outcome.BLOCK, evidence, diagnostic=error(
-                "ttl-past", f"The environment expired on {manifest.ttl.isoformat()}.", evidence,
+            yield blocked(self, evidence, error(
+                "ttl-past", f"The environment expired on {ttl}.", evidence,
                 "Set a later ttl, or run txplan destroy.", position=where, rule=self.rule))
 
 
