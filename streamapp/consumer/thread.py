@@ -10,13 +10,16 @@ import asyncio
 import time
 from collections.abc import Coroutine, Iterable, Mapping
 from contextlib import suppress
+from functools import partial
 from typing import Any, cast
 
+from aiokafka import client  # type: ignore[import-untyped]
 from aiokafka.errors import (  # type: ignore[import-untyped]
     CommitFailedError,
     IllegalStateError,
     KafkaConnectionError,
 )
+from aiokafka.protocol.metadata import MetadataRequest  # type: ignore[import-untyped]
 from aiokafka.structs import OffsetAndMetadata, TopicPartition  # type: ignore[import-untyped]
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
@@ -68,6 +71,7 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
         for records waits with it: the look-up of the ends, and the next fetch of a partition that was
         read empty meanwhile. Faust's 1.5 s would be the rhythm of a busy stream.
         """
+        _never_make_topics()
         consumer = super()._create_worker_consumer(transport)
         consumer._fetch_max_wait_ms = FETCH_WAIT_MS
         return consumer
@@ -146,6 +150,15 @@ def _pace_empty_fetches(fetcher: Any) -> None:
         return brought
 
     fetcher._proc_fetch_request = paced
+
+
+def _never_make_topics() -> None:
+    """Have aiokafka ask for topics without making them; it has no setting for it.
+
+    A hub that is being replaced is missing for a moment. Made by our question, it would come back in the broker's
+    default shape, and the replacement would find its name taken.
+    """
+    client.MetadataRequest = partial(MetadataRequest, allow_auto_topic_creation=False)
 
 
 def _key(tp: TP) -> TopicPartition:
