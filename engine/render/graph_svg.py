@@ -5,7 +5,7 @@ The boxes of a row are put near the middle of what they depend on, which keeps m
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from html import escape
 
 from engine.model.address import Address
@@ -29,15 +29,18 @@ svg {{ font: 12px ui-sans-serif, system-ui, sans-serif; }}
 .edge {{ fill: none; stroke: #8a94a3; stroke-width: 1.2; }}
 .name {{ fill: #1d2530; text-anchor: middle; dominant-baseline: central; }}
 .ground {{ fill: #ffffff; }}
+.still, .still + .name {{ opacity: 0.45; }}
 {light}@media (prefers-color-scheme: dark) {{
 .ground {{ fill: #12161c; }} .name {{ fill: #e7ebf1; }} .edge {{ stroke: #5d6877; }}
 {dark}}}
 """)
 
 
-def render(steps: Iterable[Step]) -> str:
-    """A standalone SVG document."""
+def render(steps: Iterable[Step], marks: Mapping[Address, str] | None = None) -> str:
+    """A standalone SVG document. With `marks`, each marked step shows its sign and leads to the page's `#<address>`,
+    and the others stand back."""
     listed = list(steps)
+    by_address = {s.address: s for s in listed}
     places = _places(listed)
     stages = max((stage for stage, _ in places.values()), default=0) + 1
     columns = max((column for _, column in places.values()), default=0.0) + 1
@@ -50,14 +53,13 @@ def render(steps: Iterable[Step]) -> str:
              'orient="auto"><path d="M0 0 8 4 0 8z" fill="#8a94a3"/></marker></defs>']
     for step in listed:
         parts += [_edge(places[d], places[step.address]) for d in sorted(step.depends_on)
-                  if not _implied(d, step, listed)]
-    parts += [_box(step.address, places[step.address]) for step in listed]
+                  if not _implied(d, step, by_address)]
+    parts += [_box(step.address, places[step.address], marks) for step in listed]
     return "\n".join([*parts, "</svg>"]) + "\n"
 
 
-def _implied(dependency: Address, step: Step, steps: list[Step]) -> bool:
+def _implied(dependency: Address, step: Step, by_address: Mapping[Address, Step]) -> bool:
     """Whether another dependency of the step already depends on this one, so that the arrow would only clutter."""
-    by_address = {s.address: s for s in steps}
     seen: set[Address] = set()
     stack = [d for d in step.depends_on if d != dependency]
     while stack:
@@ -100,8 +102,14 @@ def _edge(start: tuple[int, float], end: tuple[int, float]) -> str:
             f'{x2:.0f} {y2:.0f}" marker-end="url(#tip)"/>')
 
 
-def _box(address: Address, place: tuple[int, float]) -> str:
+def _box(address: Address, place: tuple[int, float], marks: Mapping[Address, str] | None) -> str:
     x, y = _corner(place)
     kind = address.kind if address.kind in _COLOURS else "other"
+    if marks is not None and address in marks:
+        return (f'<a href="#{escape(str(address))}"><rect class="{kind}" x="{x:.0f}" y="{y:.0f}" width="{_BOX_W}" '
+                f'height="{_BOX_H}" rx="6"/><text class="name" x="{x + _BOX_W / 2:.0f}" y="{y + _BOX_H / 2:.0f}">'
+                f'{escape(marks[address])} {escape(str(address))}</text></a>')
+    if marks is not None:
+        kind += " still"
     return (f'<rect class="{kind}" x="{x:.0f}" y="{y:.0f}" width="{_BOX_W}" height="{_BOX_H}" rx="6"/>'
             f'<text class="name" x="{x + _BOX_W / 2:.0f}" y="{y + _BOX_H / 2:.0f}">{escape(str(address))}</text>')

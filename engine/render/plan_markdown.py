@@ -1,62 +1,142 @@
-"""A plan as Markdown for a pull request: the summary first, then one collapsible block a step."""
+"""A plan as Markdown for a pull request: the summary first, then one collapsible block a step.
+
+Fits into a comment: what would not is folded to a line a step, or to a number, and that is said aloud.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from html import escape
+import re
+from collections.abc import Iterator, Sequence
 
-from engine.model.change import Change
+from engine.model.diagnostic import Diagnostic
 from engine.model.plan import Plan
-from engine.model.verdict import Outcome
+from engine.model.verdict import Outcome, Verdict
 from engine.render import words
-from engine.render.paint import MARKS, Paint, plain
-from engine.render.plan_text import made, summary, untold
+from engine.render.paint import Paint, plain
+from engine.render.reading import Block, Reading, read
+
+LIMIT = 65_536
+"""What the hosts of pull requests take as one comment; counted in bytes, which are never fewer than characters."""
+
+_ANSWERS = {Outcome.PASS: "pass", Outcome.WARN: "warn", Outcome.BLOCK: "**block**"}
+_FACT = 2_000
+_MARKUP = re.compile(r"([\\`*_\[\]<>|#&])")
+_ROOM = 600  # For the sentences that say what was folded.
 
 
 def render(plan: Plan, paint: Paint) -> str:
-    """The whole plan; Markdown has no colour, so `paint` is not used."""
-    return "\n".join(_lines(plan)) + "\n"
+    """The plan, at most LIMIT bytes; Markdown has no colour, so `paint` is not used."""
+    reading = read(plan)
+    head = "\n".join(_head(reading)) + "\n\n"
+    told, folded_notes = _within([_diagnostic(d) for d in reading.diagnostics], LIMIT // 4, "findings")
+    rails, folded_rails = _within([_verdict(v) for v in _worst_first(reading.verdicts)], LIMIT // 4, "verdicts")
+    table = "| guardrail | rule | answer | evidence |\n|---|---|---|---|\n" + rails + "\n"
+    foot = "".join(f"\n{note}\n" for note in (*reading.footnotes, folded_notes, folded_rails) if note)
+    room = LIMIT - _ROOM - sum(_size(part) for part in (head, told, table, foot))
+    return head + told + _steps(reading.blocks, room) + table + foot
 
 
-def _lines(plan: Plan) -> Iterator[str]:
-    env = plan.environment
-    yield f"### {'Destroy' if plan.destroy else 'Plan for'} `{env.name}` on {env.target}"
+def _head(reading: Reading) -> Iterator[str]:
+    yield f"### {_text(reading.title)} {_text(reading.about)}"
     yield ""
-    yield f"**{summary(plan)}** From `{plan.manifest_file}`, ttl {env.tags.get('ttl')}. {made(plan)}"
-    gone = [c for c in plan.pending if c.action.destroys]
-    if gone:
+    yield f"**{_text(reading.summary)}** {_text(reading.made)}"
+    if reading.destroyed:
+        shown = ", ".join(f"`{a}`" for a in reading.destroyed[:100])
+        more = f" and {len(reading.destroyed) - 100} more" if len(reading.destroyed) > 100 else ""
         yield ""
-        yield f"> [!CAUTION]\n> Destroys {', '.join(f'`{c.address}`' for c in gone)}."
-    for found in (*plan.diagnostics, *(v.diagnostic for v in plan.verdicts if v.diagnostic)):
+        yield f"> [!CAUTION]\n> Destroys {len(reading.destroyed)}: {shown}{more}."
+    if reading.refusal:
         yield ""
-        yield "> [!WARNING]\n" + "\n".join(f"> {line}" for line in words.diagnostic(found, plain).splitlines())
-    yield ""
-    for change in plan.pending:
-        yield from _block(change)
-    marks = {Outcome.PASS: "pass", Outcome.WARN: "warn", Outcome.BLOCK: "**block**"}
-    yield "| guardrail | rule | answer | evidence |"
-    yield "|---|---|---|---|"
-    for verdict in plan.verdicts:
-        evidence = verdict.evidence.replace("|", "\\|")
-        yield f"| {verdict.name} | {verdict.rule} | {marks[verdict.outcome]} | {evidence} |"
+        yield f"> [!CAUTION]\n> {_text(reading.refusal)}"
 
 
-def _block(change: Change) -> Iterator[str]:
-    yield f"<details><summary><code>{MARKS[change.action][0]} {change.address}</code> {change.action.value}</summary>"
-    yield ""
-    for diff in change.diffs:
-        place = change.positions.get(diff.path)
-        yield (f"- `{diff.path}`: {_code(diff.before)} → {_code(diff.after)}"
-               + (" (forces replacement)" if diff.replaces else "") + (f", declared at `{place}`" if place else ""))
-    for key, item in change.details.items():
-        if item not in ({}, None):
-            yield f"- {key}: {_code(item)}"
-    for reason in untold(change):
-        yield f"- {escape(reason.text)}" + (f" (`{reason.position}`)" if reason.position else "")
-    yield ""
-    yield "</details>"
-    yield ""
+def _diagnostic(found: Diagnostic) -> str:
+    lines = words.diagnostic(found, plain).splitlines()
+    return "> [!WARNING]\n" + "\n".join(f"> {_text(line)}" for line in lines) + "\n\n"
 
 
-def _code(item: object) -> str:
-    return f"`{words.value(item).replace('`', chr(39))}`"
+def _worst_first(verdicts: Sequence[Verdict]) -> list[Verdict]:
+    order = [Outcome.BLOCK, Outcome.WARN, Outcome.PASS]
+    return sorted(verdicts, key=lambda v: order.index(v.outcome))
+
+
+def _verdict(verdict: Verdict) -> str:
+    where = f"{_code(str(verdict.address))} " if verdict.address else ""
+    return (f"| {verdict.name} | {verdict.rule} | {_ANSWERS[verdict.outcome]} | "
+            f"{where}{_text(_cut(verdict.evidence))} |\n")
+
+
+def _steps(blocks: Sequence[Block], room: int) -> str:
+    """Whole blocks while there is room, what destroys before the rest; a line for each other step; else a number."""
+    first = sorted(range(len(blocks)), key=lambda i: (not blocks[i].action.destroys, i))
+    lines = [f"- {_code(f'{b.mark} {b.address}')} {b.action.value}\n" for b in blocks]
+    whole: dict[int, str] = {}
+    left = max(room - sum(map(_size, lines)), room // 4)
+    for i in first:
+        text = "\n".join(_block(blocks[i])) + "\n"
+        if _size(text) - _size(lines[i]) > left:
+            continue
+        left -= _size(text) - _size(lines[i])
+        whole[i] = text
+    body = "".join(whole[i] for i in range(len(blocks)) if i in whole)
+    short = [lines[i] for i in first if i not in whole]
+    if not short:
+        return body
+    listed, more = _within(short, room - _size(body), "steps")
+    said = (f"**{len(short)} of {len(blocks)} steps are folded to a line each**, since a comment holds no more; "
+            "`txplan show --format html` shows them all.")
+    return f"{body}{said}\n\n{listed}\n{more}\n\n"
+
+
+def _block(block: Block) -> Iterator[str]:
+    named = f" {_html(block.named)}" if block.named else ""
+    yield (f"<details><summary><code>{_html(block.mark)} {_html(str(block.address))}</code> {block.action.value}{named}"
+           "</summary>\n")
+    for value in block.values:
+        yield (f"- {_code(value.path)}: {_code(value.before)} → {_code(value.after)}"
+               + (" **forces replacement**" if value.replaces else "")
+               + (f", declared at {_code(value.place)}" if value.place else ""))
+    for fact in block.facts:
+        yield f"- {_text(_cut(fact))}"
+    for why in block.reasons:
+        yield f"- why: {_text(why.text)}" + (f" {_code(why.place)}" if why.place else "")
+    if block.leads_to:
+        yield f"- leads to: {', '.join(_code(str(a)) for a in block.leads_to[:20])}" + (
+            f" and {len(block.leads_to) - 20} more" if len(block.leads_to) > 20 else "")
+    yield "\n</details>\n"
+
+
+def _within(parts: Sequence[str], room: int, what: str) -> tuple[str, str]:
+    """As many of the parts as there is room for, and a sentence about those that are left out."""
+    kept: list[str] = []
+    for part in parts:
+        room -= _size(part)
+        if room < 0:
+            break
+        kept.append(part)
+    left = len(parts) - len(kept)
+    return "".join(kept), f"**{left} more {what} are left out here.**" if left else ""
+
+
+def _size(text: str) -> int:
+    return len(text.encode())
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _FACT else f"{text[:_FACT]}… ({len(text) - _FACT} characters more)"
+
+
+def _text(text: str) -> str:
+    return " ".join(_MARKUP.sub(r"\\\1", text).split())
+
+
+def _html(text: str) -> str:
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def _code(text: str) -> str:
+    """A code span that no value can end: its fence is longer than any run of backquotes inside."""
+    text = " ".join(_cut(text).split())
+    fence = "`" * (1 + max((len(run) for run in re.findall("`+", text)), default=0))
+    space = " " if fence != "`" else ""
+    return f"{fence}{space}{text}{space}{fence}"

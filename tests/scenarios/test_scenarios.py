@@ -2,12 +2,13 @@
 
 `live.yaml`: `base` is `nothing` or `declared` (everything as the manifest says), `steps` says what is otherwise,
 `orphans` lists owned resources that nobody declares, `overrides` maps guardrails to reasons, `destroy` asks for the way
-back, `now` is the clock.
+back, `now` is the clock. Every case has the plan as text; those where looks matter have it in the other formats too.
 TXPLAN_UPDATE=1 writes the plans anew; read them before you commit them.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from dataclasses import replace
@@ -63,9 +64,15 @@ def _plan(case: Path) -> Plan:
                      destroy=bool(live.get("destroy")))
 
 
-def _text(plan: Plan, case: Path) -> str:
+FORMATS = {"text": "plan.txt", "markdown": "plan.md", "html": "plan.html", "json": "plan.json"}
+
+
+def _text(plan: Plan, case: Path, format_: str = "text") -> str:
     """The plan as text; digests of the code, and the folder of this checkout, are no part of a case."""
-    text = renderer("plan", "text")(plan, plain)
+    text = renderer("plan", format_)(plan, plain)
+    if format_ == "json":
+        text = json.dumps(json.loads(text), indent=1, ensure_ascii=False) + "\n"
+    text = re.sub(r"\b[0-9a-f]{64}\b", "<sha256>", text)
     text = re.sub(r"\b[0-9a-f]{12}\b", "<revision>", text)
     for root in (case, Path(__file__).parents[2]):
         text = text.replace(f"{root}{os.sep}", "").replace(f"{os.path.relpath(root)}{os.sep}", "")
@@ -78,9 +85,16 @@ def test_case(case: Path, tmp_path: Path) -> None:
     assert plan == _plan(case), "two plans of the same inputs are the same"
     save_plan(plan, tmp_path / "plan.json")
     loaded = load_plan(tmp_path / "plan.json")
-    text = _text(plan, case)
-    assert _text(loaded, case) == text, "a saved plan says the same"
-    golden = case / "plan.txt"
-    if os.environ.get("TXPLAN_UPDATE"):
-        golden.write_text(text, encoding="utf-8")
-    assert text == golden.read_text(encoding="utf-8")
+    for format_, name in FORMATS.items():
+        text, golden = _text(plan, case, format_), case / name
+        assert _text(loaded, case, format_) == text, "a saved plan says the same"
+        if os.environ.get("TXPLAN_UPDATE") and (golden.exists() or format_ == "text"):
+            golden.write_text(text, encoding="utf-8")
+        assert format_ != "text" or golden.exists()
+        if golden.exists():
+            assert text == golden.read_text(encoding="utf-8")
+
+
+def test_every_format_has_golden_files() -> None:
+    for name in FORMATS.values():
+        assert len([c for c in CASES if (c / name).exists()]) >= 4

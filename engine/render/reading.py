@@ -1,0 +1,143 @@
+"""A plan as it is read: the sentences that every format shows, so that text, Markdown and HTML say the same.
+
+Owns what is told of a plan and in which order. Must not: know how any format looks, or leave anything out for length.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from engine.model.address import Address, Position
+from engine.model.change import Action, Change, Reason
+from engine.model.diagnostic import Diagnostic
+from engine.model.plan import Plan
+from engine.model.verdict import Verdict
+from engine.render import words
+from engine.render.paint import MARKS
+
+_TOLD_BY_ACTION = {"absent", "destroy"}
+_TOLD_BY_DIFF = {"differs"}
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """One value that differs, in words; `place` is where it was declared."""
+
+    path: str
+    before: str
+    after: str
+    replaces: bool
+    place: str
+
+
+@dataclass(frozen=True, slots=True)
+class Why:
+    """One reason, and the place that it points to."""
+
+    text: str
+    place: str
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """One change. `facts` are what else there is to know, a line each; `leads_to` are the steps that it forces."""
+
+    address: Address
+    action: Action
+    mark: str
+    role: str
+    named: str
+    values: tuple[Value, ...]
+    facts: tuple[str, ...]
+    reasons: tuple[Why, ...]
+    leads_to: tuple[Address, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A whole plan. `destroyed` are the addresses of all that is gone afterwards."""
+
+    title: str
+    about: str
+    made: str
+    summary: str
+    destroyed: tuple[Address, ...]
+    blocks: tuple[Block, ...]
+    footnotes: tuple[str, ...]
+    verdicts: tuple[Verdict, ...]
+    diagnostics: tuple[Diagnostic, ...]
+    refusal: str
+
+
+def read(plan: Plan) -> Reading:
+    """What there is to say of a plan."""
+    env, pending = plan.environment, plan.pending
+    forced = _forced(pending)
+    return Reading(
+        title=f"{'Destroying' if plan.destroy else 'Plan for'} {env.name}",
+        about=f"on {env.target} ({plan.manifest_file}, ttl {env.tags.get('ttl')})",
+        made=_made(plan), summary=_summary(plan),
+        destroyed=tuple(c.address for c in pending if c.action.destroys),
+        blocks=tuple(_block(c, forced.get(c.address, ())) for c in pending),
+        footnotes=tuple(_footnotes(plan)), verdicts=plan.verdicts,
+        diagnostics=(*plan.diagnostics, *(v.diagnostic for v in plan.verdicts if v.diagnostic)),
+        refusal="" if plan.can_apply() else "This plan cannot be applied: mend what is marked as error or blocked.")
+
+
+def _made(plan: Plan) -> str:
+    return (f"Made {plan.created_at:%Y-%m-%d %H:%M:%SZ} by {plan.made_by} on {plan.made_on} with txplan "
+            f"{plan.tool_version}; valid until {plan.valid_until:%Y-%m-%d %H:%M:%SZ}.")
+
+
+def _summary(plan: Plan) -> str:
+    """One line: how many steps of each action."""
+    if not plan.pending and not plan.can_apply():
+        return "There is no plan."
+    if not plan.pending:
+        return "Nothing to destroy." if plan.destroy else "No changes. The live environment is as the manifest says."
+    order = (Action.CREATE, Action.UPDATE, Action.REPLACE, Action.DELETE, Action.RUN, Action.WAIT)
+    parts = [f"{plan.counts[action]} to {'decide later' if action is Action.WAIT else action.value}"
+             for action in order if plan.counts[action]]
+    return f"Plan: {', '.join(parts)}; {plan.counts[Action.NOOP]} unchanged."
+
+
+def _footnotes(plan: Plan) -> Iterable[str]:
+    if plan.counts[Action.WAIT]:
+        yield "? is decided when it can be read; nothing is destroyed by it."
+
+
+def _forced(pending: Iterable[Change]) -> Mapping[Address, tuple[Address, ...]]:
+    """By address, the changes that are there because of it."""
+    forced: dict[Address, list[Address]] = {}
+    for change in pending:
+        for because in sorted({r.because_of for r in change.reasons if r.because_of}):
+            forced.setdefault(because, []).append(change.address)
+    return {address: tuple(found) for address, found in forced.items()}
+
+
+def _block(change: Change, leads_to: tuple[Address, ...]) -> Block:
+    mark, role = MARKS[change.action]
+    named = str(change.spec["name"]) if "name" in change.spec and change.address.kind == "resource" else ""
+    values = tuple(Value(d.path, words.value(d.before), words.value(d.after), d.replaces,
+                         _place(change.positions.get(d.path))) for d in change.diffs)
+    return Block(change.address, change.action, mark, role, named, values, tuple(_facts(change)),
+                 tuple(Why(r.text, _place(r.position)) for r in _untold(change)), leads_to)
+
+
+def _facts(change: Change) -> Iterable[str]:
+    for key, item in change.details.items():
+        if isinstance(item, list | tuple):
+            yield from map(words.value, item)
+        elif item not in ({}, None):
+            yield f"{key}: {words.value(item)}"
+
+
+def _untold(change: Change) -> list[Reason]:
+    """The reasons that neither the action nor the differing values tell already."""
+    told = _TOLD_BY_ACTION | (_TOLD_BY_DIFF if change.diffs else set())
+    return [r for r in change.reasons if r.code not in told]
+
+
+def _place(position: Position | None) -> str:
+    return str(position) if position else ""
