@@ -20,6 +20,7 @@ from typing import Any
 
 import asyncpg  # type: ignore[import-untyped]
 import uvicorn
+import uvloop
 from falcon.asgi import App, Request, Response
 from prometheus_client import CollectorRegistry
 
@@ -153,5 +154,5 @@ def main(arguments: list[str]) -> int:
     logging.basicConfig(
         stream=sys.stderr, level=settings.web.log_level, format="%(asctime)s %(levelname)s %(name)s %(message)s"
     )
-    asyncio.run(_serve(settings))
+    uvloop.run(_serve(settings))
     return 0
