@@ -1,6 +1,7 @@
 """Migrate: the schema, by Alembic revisions alone (P2.2, P4).
 
-Owns which revisions are to run. Must not: contain any schema, or run SQL of its own.
+Owns which revisions are to run, and what is kept of those that landed: their fingerprints, and the schema that they
+make. Must not: contain any schema, or change one otherwise.
 """
 
 from __future__ import annotations
@@ -12,10 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from alembic.script import ScriptDirectory
-from alembic.util import CommandError
+from alembic.util import CommandError, to_tuple
 
-from engine.kinds import wiring
+from engine.kinds import catalog, wiring
 from engine.kinds.base import Needs, goes_with, unreadable
+from engine.kinds.contracting import contracts
 from engine.kinds.jobs import run_job
 from engine.kinds.records import live_revisions, why_unreadable
 from engine.model.address import Address
@@ -24,8 +26,11 @@ from engine.model.diagnostic import Refused, error
 from engine.model.manifest import Manifest
 from engine.model.observation import Observation
 from engine.model.step import Step
-from engine.model.value import Attributes
-from engine.providers.base import Capabilities, Context
+from engine.model.value import Attributes, Value
+from engine.providers.base import Capabilities, Context, Progress
+
+_ADMIN = "postgres"
+_ASIDE = "txplan_head"
 
 
 class MigrateKind:
@@ -44,12 +49,17 @@ class MigrateKind:
                    frozenset({wiring.DATABASE}), manifest.where("migrations"))
 
     def observe(self, step: Step, capabilities: Capabilities) -> Observation:
-        """The live revision."""
+        """The live revision, what landed, and how the live schema differs from what the landed revisions make."""
         database = Needs(capabilities).database
         if why := why_unreadable(database):
             return unreadable(step.address, why)
         live = live_revisions(database)
-        return Observation(step.address, bool(live), {"revision": ",".join(live)} if live else {})
+        if not live:
+            return Observation(step.address, False)
+        kept = catalog.kept_catalog(database)
+        drift = catalog.differences(kept, catalog.live_catalog(database)) if kept else []
+        return Observation(step.address, True, {"revision": ",".join(live), "landed": catalog.landed(database),
+                                                "drift": drift})
 
     def decide(self, step: Step, seen: Observation, upstream: Mapping[Address, Action]) -> Decision:
         """Run the revisions between the live one and head; refuse a live one that is not in the chain."""
@@ -64,7 +74,7 @@ class MigrateKind:
             return Decision(Action.NOOP, diagnostics=(problem,))
         pending = chain[names.index(live) + 1:] if live is not None else chain
         if not pending:
-            return Decision(Action.NOOP)
+            return _keeping(step, seen)
         reason = Reason("behind" if live else "absent", f"The live schema is at {live}; head is {names[-1]}." if live
                         else "The schema does not exist yet.", step.source)
         return Decision(Action.RUN, (reason,),
@@ -74,11 +84,15 @@ class MigrateKind:
     decide_delete = staticmethod(goes_with("the database"))
 
     def apply(self, change: Change, capabilities: Capabilities, context: Context) -> Attributes:
-        """`alembic upgrade head` as the migrator, where the environment can be reached."""
+        """`alembic upgrade head` as the migrator, where the environment can be reached; then what landed is kept."""
         needs = Needs(capabilities)
-        run_job(needs.jobs, change.address,
-                [sys.executable, "-m", "streamapp", "migrate", "--dir", str(change.spec["migrations"])],
-                {}, needs.database.client_environment(wiring.MIGRATOR), context)
+        database, chain = needs.database, change.spec["chain"]
+        assert isinstance(chain, list | tuple)
+        clean = catalog.kept_catalog(database) == catalog.live_catalog(database)
+        _upgrade(change, needs, context, {})
+        # Where the schema was what landed, it is now what the revisions make; else that is found out elsewhere.
+        makes = catalog.live_catalog(database) if clean else _made_aside(change, needs, context)
+        catalog.land(database, chain, makes)
         return {"revision": change.spec["head"], "says": f"revision {change.spec['head']}"}
 
     def ready(self, change: Change, capabilities: Capabilities) -> str | None:
@@ -87,8 +101,44 @@ class MigrateKind:
         return None if live == change.spec["head"] else f"the live revision is {live or 'none'}"
 
 
-def revisions(folder: Path, manifest: Manifest) -> list[dict[str, str]]:
-    """The chain from base to the one head: revision, message and the SHA-256 of its file.
+def _keeping(step: Step, seen: Observation) -> Decision:
+    """Nothing to migrate; what was cut off between an upgrade and keeping what landed is made up for."""
+    landed: Any = seen.attributes["landed"]
+    if {r["revision"] for r in landed} >= {r["revision"] for r in _chain(step.spec)}:
+        return Decision(Action.NOOP)
+    return Decision(Action.RUN, (Reason("unkept", "What landed is not kept yet."),))
+
+
+def _chain(spec: Attributes) -> list[dict[str, str]]:
+    chain: Any = spec["chain"]
+    return list(chain)
+
+
+def _upgrade(change: Change, needs: Needs, context: Context, where: Mapping[str, str]) -> None:
+    run_job(needs.jobs, change.address,
+            [sys.executable, "-m", "streamapp", "migrate", "--dir", str(change.spec["migrations"])],
+            {}, {**needs.database.client_environment(wiring.MIGRATOR), **where}, context)
+
+
+def _made_aside(change: Change, needs: Needs, context: Context) -> dict[str, str]:
+    """What the revisions alone make: in an empty database beside the environment's, which is dropped again."""
+    context.emit(Progress(note="finding out what the revisions alone make"))
+    drop = f"DROP DATABASE IF EXISTS {_ASIDE} WITH (FORCE)"
+    with needs.database.connect(_ADMIN, database=_ADMIN) as admin:
+        admin.autocommit = True  # A database is made and dropped outside of transactions.
+        admin.execute(drop.encode())
+        admin.execute(f"CREATE DATABASE {_ASIDE} OWNER {wiring.MIGRATOR}".encode())
+        try:
+            _upgrade(change, needs, context, {"PGDATABASE": _ASIDE})
+            with needs.database.connect(_ADMIN, database=_ASIDE) as aside:
+                return catalog.catalog_of(aside)
+        finally:
+            admin.execute(drop.encode())
+
+
+def revisions(folder: Path, manifest: Manifest) -> list[dict[str, Value]]:
+    """The chain from base to the one head: revision, the one before it (`down`), message and the SHA-256 of its text,
+    which is the same whatever ends its lines, and what it takes away.
 
     Raises Refused where there is no revision, more than one head, or a revision that cannot be read.
     """
@@ -105,13 +155,15 @@ def revisions(folder: Path, manifest: Manifest) -> list[dict[str, str]]:
                              f"Heads: {', '.join(heads) or 'none'}.",
                              "Give the later revision the other one as its down_revision.",
                              position=position, rule="P4.1")])
-    return [{"revision": r.revision, "message": r.doc.splitlines()[0] if r.doc else "",
-             "digest": hashlib.sha256(Path(r.path).read_bytes()).hexdigest()} for r in found]
+    return [{"revision": r.revision, "down": ",".join(to_tuple(r.down_revision, ())),
+             "message": r.doc.splitlines()[0] if r.doc else "",
+             "digest": hashlib.sha256(Path(r.path).read_text(encoding="utf-8").encode()).hexdigest(),
+             "contracts": contracts(folder, r)} for r in found]
 
 
 def revisions_head(manifest: Manifest) -> str:
     """The revision that the live schema shall be at."""
-    return revisions(Path(manifest.migrations), manifest)[-1]["revision"]
+    return str(revisions(Path(manifest.migrations), manifest)[-1]["revision"])
 
 
 KIND = MigrateKind()

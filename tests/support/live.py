@@ -22,7 +22,9 @@ def declared(step: Step) -> Observation:
         case "secret":
             return Observation(step.address, True, {"version": 1, "fingerprint": "f1"})
         case "migrate":
-            return Observation(step.address, True, {"revision": spec["head"]})
+            return Observation(step.address, True, {
+                "revision": spec["head"], "drift": [],
+                "landed": [{k: r[k] for k in ("revision", "down", "digest")} for r in spec["chain"]]})
         case "cutover":
             return Observation(step.address, True, {
                 "id": 1, "generation": 1, "t_cutover": "2026-01-01T00:00:00+00:00", "group": "bo-sync-dev-kim-v1",
