@@ -18,7 +18,7 @@ import engine.cli.commands
 from engine.discovery import module_names
 
 _SECTIONS = {"Write": ("init", "validate", "schema", "graph"),
-             "Change": ("plan", "show", "apply", "destroy"),
+             "Change": ("plan", "show", "diff", "apply", "destroy"),
              "Watch": ("status", "logs", "feed", "secret", "guardrails")}
 
 
