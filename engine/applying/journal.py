@@ -15,7 +15,7 @@ from typing import Any
 
 from engine.model.address import Address
 from engine.model.codec import encode
-from engine.model.event import ApplyStarted, Event, Finish, StepProgress
+from engine.model.event import ApplyFinished, ApplyStarted, Event, Finish, StepProgress
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +24,21 @@ class Past:
 
     started: frozenset[Address]
     succeeded: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One apply as the journal has it. `finish` is empty where it never said its end: it was killed, or still runs."""
+
+    run: str
+    plan: str
+    at: str
+    finish: str
+    seconds: float | None
+    succeeded: int
+    failed: int
+    skipped: int
+    events: tuple[Mapping[str, Any], ...]
 
 
 class Journal:
@@ -53,13 +68,31 @@ class Journal:
             text = self._path.read_text(encoding="utf-8", errors="replace")
         except FileNotFoundError:
             return
-        for line in text.splitlines():
+        for line in text.split("\n"):
             try:
                 entry = json.loads(line)
             except ValueError:
                 continue
             if isinstance(entry, dict):
                 yield entry
+
+    def torn(self) -> int:
+        """How many lines are torn: what a kill or a power cut interrupted."""
+        try:
+            lines = [line for line in self._path.read_text(encoding="utf-8", errors="replace").split("\n") if line]
+        except FileNotFoundError:
+            return 0
+        return len(lines) - sum(1 for _ in self.entries())
+
+    def runs(self) -> list[Run]:
+        """All applies, oldest first."""
+        grouped: list[list[Mapping[str, Any]]] = []
+        for entry in self.entries():
+            if entry.get("event") == ApplyStarted.__name__:
+                grouped.append([])
+            if grouped:
+                grouped[-1].append(entry)
+        return [_run(events) for events in grouped]
 
     def past(self, plan: str) -> Past:
         """What runs of the plan `plan` did."""
@@ -76,3 +109,15 @@ class Journal:
                 case _:
                     pass
         return Past(frozenset(started), succeeded)
+
+
+def _run(events: list[Mapping[str, Any]]) -> Run:
+    first, last = events[0], events[-1]
+    ended = last.get("event") == ApplyFinished.__name__
+
+    def count(event: str) -> int:
+        return sum(e.get("event") == event for e in events)
+
+    return Run(str(first.get("run", "")), str(first.get("plan", "")), str(first.get("at", "")),
+               str(last.get("finish", "")) if ended else "", last.get("seconds") if ended else None,
+               count("StepSucceeded"), count("StepFailed"), count("StepSkipped"), tuple(events))

@@ -42,3 +42,15 @@ def test_progress_is_not_kept_and_the_file_is_private(tmp_path: Path) -> None:
     assert list(journal.entries()) == []
     journal.append(StepStarted(NOW, A, Action.CREATE))
     assert (tmp_path / "x.jsonl").stat().st_mode & 0o777 == 0o600
+
+
+def test_runs_are_told_with_their_ends(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "x.jsonl")
+    journal.append(ApplyStarted(NOW, "r1", "p1", "dev\u2028x", 1))
+    journal.append(StepStarted(NOW, A, Action.CREATE))
+    with (tmp_path / "x.jsonl").open("a") as file:
+        file.write('{"event"')
+    journal.append(ApplyStarted(NOW, "r2", "p2", "dev", 1))
+    journal.append(ApplyFinished(NOW, "r2", Finish.FAILED, 2.5, 0, 1, 0))
+    assert [(r.run, r.finish, r.seconds) for r in journal.runs()] == [("r1", "", None), ("r2", "failed", 2.5)]
+    assert journal.torn() == 1
