@@ -198,15 +198,17 @@ def making(valid_for: timedelta = VALID_FOR, overrides: tuple[Override, ...] = (
 
 
 def make_plan(hand: AtHand, *, destroy: bool = False, valid_for: timedelta = VALID_FOR,
-              overrides: tuple[Override, ...] = ()) -> Plan:
-    """Observe and plan."""
+              overrides: tuple[Override, ...] = (), only: tuple[str, ...] = (),
+              exclude: tuple[str, ...] = ()) -> Plan:
+    """Observe and plan, the whole or a part."""
     from engine.planning import guardrails
     from engine.planning.observe import observe
     from engine.planning.planner import make_plan as pure_plan
+    from engine.planning.selection import Selection
 
     live = observe(hand.graph.steps.values(), hand.kinds, hand.capabilities)
     return pure_plan(hand.manifest, hand.graph, live, hand.kinds, guardrails.discover(),
-                     making(valid_for, overrides), destroy=destroy)
+                     making(valid_for, overrides), destroy=destroy, selection=Selection(only, exclude))
 
 
 def remember(plan: Plan) -> None:

@@ -157,7 +157,9 @@ def _stopping() -> Iterator[threading.Event]:
 
 def _closing_words(plan: Plan, code: int) -> None:
     name = plan.environment.name
-    if plan.destroy:
+    if plan.scope:
+        say(f"The chosen part of {name} is done; {len(plan.scope.left_out)} steps were left out.")
+    elif plan.destroy:
         say(f"{name} is gone. What was done is kept in {state_dir() / 'journal' / f'{name}.jsonl'}.")
     elif code == 0:
         say(f"{name} serves. See it: txplan status {name}")

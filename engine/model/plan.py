@@ -30,6 +30,25 @@ class Making:
 
 
 @dataclass(frozen=True, slots=True)
+class LeftOut:
+    """A step that would have done `action` and was left out: chosen so, or because it waits for `because_of`."""
+
+    address: Address
+    action: Action
+    because_of: Address | None
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """The part of the environment that a plan was asked for, what that pulled in, and what it left out."""
+
+    only: tuple[str, ...]
+    exclude: tuple[str, ...]
+    pulled_in: tuple[Address, ...]
+    left_out: tuple[LeftOut, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """All that is to happen, in an order that `waits_for` fixes. Two plans of the same inputs are equal."""
 
@@ -49,6 +68,8 @@ class Plan:
     diagnostics: tuple[Diagnostic, ...] = ()
     overrides: tuple[Override, ...] = ()
     max_destroy: DestroyLimit = field(kw_only=True)
+    scope: Scope | None = None
+    """The part that it was asked for; None where it is the whole."""
 
     @property
     def pending(self) -> tuple[Change, ...]:

@@ -18,15 +18,19 @@ from engine.model.plan import FORMAT_VERSION, Making, Plan
 from engine.model.step import Step
 from engine.planning.graph import Graph, environment_of
 from engine.planning.guardrails import Guardrail, judge
+from engine.planning.selection import EVERYTHING, Selection, select
 
 
 def make_plan(manifest: Manifest, graph: Graph, live: LiveState, kinds: Mapping[str, Kind],
-              guardrails: Sequence[Guardrail], making: Making, *, destroy: bool = False) -> Plan:
-    """The plan that makes the live environment what the graph says, or with `destroy` makes it nothing."""
+              guardrails: Sequence[Guardrail], making: Making, *, destroy: bool = False,
+              selection: Selection = EVERYTHING) -> Plan:
+    """The plan that makes the live environment, or the selected part of it, what the graph says, or with `destroy`
+    makes it nothing."""
     changes, problems = _remove(graph, live, kinds) if destroy else _build(graph, live, kinds)
     plan = Plan(FORMAT_VERSION, making.tool_version, making.user, making.host, environment_of(manifest), destroy,
                 manifest.file, manifest.digest, live.digest, making.now, making.now + making.valid_for, tuple(changes),
                 diagnostics=tuple(problems), overrides=making.overrides, max_destroy=manifest.max_destroy)
+    plan = select(plan, selection)
     return replace(plan, verdicts=judge(guardrails, plan, live, making.now))
 
 

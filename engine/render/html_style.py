@@ -22,8 +22,8 @@ pre { margin: .4rem 0; white-space: pre-wrap; }
 .summary { font-size: 1.15rem; font-weight: 600; }
 .dim { color: var(--dim); } .good { color: var(--good); } .warn { color: var(--warn); } .bad { color: var(--bad); }
 .info { color: var(--info); }
-.destroys, .refusal, .finding { border: 1px solid var(--line); border-left: .4rem solid var(--warn); border-radius: 6px;
-  padding: .6rem 1rem; margin: 1rem 0; background: var(--card); }
+.destroys, .refusal, .notice, .finding { border: 1px solid var(--line); border-left: .4rem solid var(--warn);
+  border-radius: 6px; padding: .6rem 1rem; margin: 1rem 0; background: var(--card); }
 .destroys, .refusal, .finding.bad { border-left-color: var(--bad); background: var(--bad-ground); }
 .finding.bad { color: var(--text); }
 .destroys h2, .destroys a, .refusal { color: var(--bad); font-weight: 700; } .destroys h2 { margin: 0; }

@@ -52,6 +52,7 @@ def _body(plan: Plan, reading: Reading) -> Iterator[str]:
                f"{len(reading.destroyed)}</h2><ul>{links}</ul></section>")
     if reading.refusal:
         yield f'<p class="refusal">{escape(reading.refusal)}</p>'
+    yield from (f'<p class="notice">{escape(notice)}</p>' for notice in reading.notices)
     yield from map(_diagnostic, reading.diagnostics)
     yield '<section aria-labelledby="changes"><h2 id="changes" tabindex="-1">Changes</h2>'
     if not reading.blocks:

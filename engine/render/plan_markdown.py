@@ -45,6 +45,9 @@ def _head(reading: Reading) -> Iterator[str]:
         more = f" and {len(reading.destroyed) - 100} more" if len(reading.destroyed) > 100 else ""
         yield ""
         yield f"> [!CAUTION]\n> Destroys {len(reading.destroyed)}: {shown}{more}."
+    for notice in reading.notices:
+        yield ""
+        yield f"> [!IMPORTANT]\n> {_text(_cut(notice))}"
     if reading.refusal:
         yield ""
         yield f"> [!CAUTION]\n> {_text(reading.refusal)}"

@@ -25,6 +25,9 @@ def _lines(reading: Reading, paint: Paint) -> Iterator[str]:
     if reading.destroyed:
         yield ""
         yield paint(f"DESTROYS {len(reading.destroyed)}: {', '.join(map(str, reading.destroyed))}", "bad")
+    for notice in reading.notices:
+        yield ""
+        yield paint(notice, "warn")
     if reading.blocks:
         yield ""
         width = max(len(str(b.address)) for b in reading.blocks)

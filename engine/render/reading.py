@@ -56,13 +56,15 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """A whole plan. `destroyed` are the addresses of all that is gone afterwards."""
+    """A whole plan. `destroyed` are the addresses of all that is gone afterwards; `notices` say what a reader must
+    know before the rest."""
 
     title: str
     about: str
     made: str
     summary: str
     destroyed: tuple[Address, ...]
+    notices: tuple[str, ...]
     blocks: tuple[Block, ...]
     footnotes: tuple[str, ...]
     verdicts: tuple[Verdict, ...]
@@ -79,6 +81,7 @@ def read(plan: Plan) -> Reading:
         about=f"on {env.target} ({plan.manifest_file}, ttl {env.tags.get('ttl')})",
         made=_made(plan), summary=_summary(plan),
         destroyed=tuple(c.address for c in pending if c.action.destroys),
+        notices=tuple(_notices(plan)),
         blocks=tuple(_block(c, forced.get(c.address, ())) for c in pending),
         footnotes=tuple(_footnotes(plan)), verdicts=plan.verdicts,
         diagnostics=(*plan.diagnostics, *(v.diagnostic for v in plan.verdicts if v.diagnostic)),
@@ -94,12 +97,30 @@ def _summary(plan: Plan) -> str:
     """One line: how many steps of each action."""
     if not plan.pending and not plan.can_apply():
         return "There is no plan."
+    left = len(plan.scope.left_out) if plan.scope else 0
+    if not plan.pending and left:
+        return f"No changes in the chosen part; {left} left out."
     if not plan.pending:
         return "Nothing to destroy." if plan.destroy else "No changes. The live environment is as the manifest says."
     order = (Action.CREATE, Action.UPDATE, Action.REPLACE, Action.DELETE, Action.RUN, Action.WAIT)
     parts = [f"{plan.counts[action]} to {'decide later' if action is Action.WAIT else action.value}"
              for action in order if plan.counts[action]]
-    return f"Plan: {', '.join(parts)}; {plan.counts[Action.NOOP]} unchanged."
+    unchanged = f"{plan.counts[Action.NOOP] - left} unchanged"
+    return f"Plan: {', '.join(parts)}; {unchanged}{f', {left} left out' if left else ''}."
+
+
+def _notices(plan: Plan) -> Iterable[str]:
+    scope = plan.scope
+    if scope is None:
+        return
+    asked = [f"--only {pattern}" for pattern in scope.only] + [f"--exclude {pattern}" for pattern in scope.exclude]
+    yield f"This is a part of the plan: {' '.join(asked)}."
+    if scope.pulled_in:
+        yield f"Pulled in, since the chosen steps wait for it: {', '.join(map(str, scope.pulled_in))}."
+    if scope.left_out:
+        said = (f"{o.address} ({o.action.value}{f', it waits for {o.because_of}' if o.because_of else ''})"
+                for o in scope.left_out)
+        yield f"Left out: {', '.join(said)}."
 
 
 def _footnotes(plan: Plan) -> Iterable[str]:

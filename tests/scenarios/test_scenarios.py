@@ -2,7 +2,8 @@
 
 `live.yaml`: `base` is `nothing` or `declared` (everything as the manifest says), `steps` says what is otherwise,
 `orphans` lists owned resources that nobody declares, `overrides` maps guardrails to reasons, `destroy` asks for the way
-back, `now` is the clock. Every case has the plan as text; those where looks matter have it in the other formats too.
+back, `only` and `exclude` for a part, `now` is the clock. Every case has the plan as text; those where looks matter
+have it in the other formats too.
 TXPLAN_UPDATE=1 writes the plans anew; read them before you commit them.
 """
 
@@ -30,6 +31,7 @@ from engine.planning import guardrails
 from engine.planning.graph import compile_graph
 from engine.planning.planfile import load_plan, save_plan
 from engine.planning.planner import make_plan
+from engine.planning.selection import Selection
 from engine.render import renderer
 from engine.render.paint import plain
 from tests.support.live import declared
@@ -61,7 +63,8 @@ def _plan(case: Path) -> Plan:
     overrides = tuple(Override(name, reason) for name, reason in (live.get("overrides") or {}).items())
     return make_plan(manifest, graph, state, kinds, guardrails.discover(),
                      Making(now, timedelta(days=1), "kim", "laptop", "0.1.0", overrides),
-                     destroy=bool(live.get("destroy")))
+                     destroy=bool(live.get("destroy")),
+                     selection=Selection(tuple(live.get("only", [])), tuple(live.get("exclude", []))))
 
 
 FORMATS = {"text": "plan.txt", "markdown": "plan.md", "html": "plan.html", "json": "plan.json"}

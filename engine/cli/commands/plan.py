@@ -34,6 +34,10 @@ Examples:
 @click.argument("manifest", type=click.Path(path_type=Path))
 @click.option("--out", "path", type=click.Path(path_type=Path), help="Also write the plan to this file.")
 @click.option("--destroy", is_flag=True, help="Plan the way back to nothing.")
+@click.option("--only", multiple=True, metavar="ADDRESS",
+              help="This step alone, and what it waits for; again for more, a pattern such as 'gate.*' for many.")
+@click.option("--exclude", multiple=True, metavar="ADDRESS",
+              help="All but this step, and what waits for it; again for more, or a pattern.")
 @click.option("--format", "format_", type=click.Choice(formats("plan")), default="text", show_default=True,
               help="How the plan is shown.")
 @click.option("--valid-for", type=Duration(), default=VALID_FOR, show_default="24h",
@@ -42,7 +46,8 @@ Examples:
 @override_options
 @json_option
 @click.pass_context
-def command(ctx: click.Context, manifest: Path, path: Path | None, destroy: bool, format_: str,
+def command(ctx: click.Context, manifest: Path, path: Path | None, destroy: bool,
+            only: tuple[str, ...], exclude: tuple[str, ...], format_: str,
             valid_for: timedelta, detailed_exitcode: bool, overridden: tuple[str, ...], reason: str | None,
             as_json: bool) -> None:
     """Show what would change and why; nothing is touched.
@@ -52,7 +57,8 @@ def command(ctx: click.Context, manifest: Path, path: Path | None, destroy: bool
     from engine.planning.planfile import save_plan
 
     overrides = asked_overrides(overridden, reason)
-    plan = make_plan(at_hand(manifest, as_json=as_json), destroy=destroy, valid_for=valid_for, overrides=overrides)
+    plan = make_plan(at_hand(manifest, as_json=as_json), destroy=destroy, valid_for=valid_for, overrides=overrides,
+                     only=only, exclude=exclude)
     remember(plan)
     if path is not None:
         save_plan(plan, path)
