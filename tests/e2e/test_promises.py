@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.stage import SMALL, Stage, staged, wait_for
+from tests.e2e.stage import Stage, staged, wait_for
 
 ROWS = 300_000
 MANY = {"source": {"synthetic": {"payments": ROWS // 3}}, "chunk_rows": 5_000}
@@ -127,21 +127,13 @@ def test_a_gate_that_does_not_hold_fails_and_says_by_how_much(up: Stage) -> None
 
 
 def test_no_data_never_passes(up: Stage) -> None:
-    source = up.values.get("load", {}).get("source", SMALL["load"]["source"])
-    up.write(load={"source": "none"})  # Another load is another window; and without a stream nothing has to drain.
-    [consumer] = up.processes(TXPLAN_PROGRAM="consumer-0")
-    applying = up.start("apply", str(up.manifest), "--auto-approve", "--json")
-    try:
-        events_until(applying, "StepStarted", "smoke.load")
-        consumer.suspend()  # It lives, and answers no scrape.
-        found = events_until(applying, "StepFailed", "gate.freshness")
-    finally:
-        consumer.resume()
-        applying.communicate(timeout=120)
-    assert (applying.returncode, found["diagnostic"]["code"]) == (4, "gate-no-data")
-    assert up.query("SELECT outcome FROM bo.proofs WHERE step = 'gate.freshness' ORDER BY id DESC LIMIT 1") == [
-        ("no-data",)]
-    up.write(load={"source": source})
+    up.write(load={"requests_per_s": 0})
+    failed = up.apply()
+    assert failed.code == 4, failed.failures
+    found = {e["address"]: e["diagnostic"]["code"] for e in failed.event("StepFailed")}
+    assert found == {"gate.api": "gate-no-data", "gate.errors": "gate-no-data"}
+    assert up.query("SELECT outcome FROM bo.proofs WHERE step = 'gate.api' ORDER BY id DESC LIMIT 1") == [("no-data",)]
+    up.write(load={"requests_per_s": 20})
     mended = up.apply()
     assert mended.code == 0, mended.failures
 
