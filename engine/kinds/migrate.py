@@ -27,10 +27,9 @@ from engine.model.manifest import Manifest
 from engine.model.observation import Observation
 from engine.model.step import Step
 from engine.model.value import Attributes, Value
-from engine.providers.base import Capabilities, Context, Progress
+from engine.providers.base import ASIDE, Capabilities, Context, Progress
 
 _ADMIN = "postgres"
-_ASIDE = "txplan_head"
 
 
 class MigrateKind:
@@ -123,14 +122,14 @@ def _upgrade(change: Change, needs: Needs, context: Context, where: Mapping[str,
 def _made_aside(change: Change, needs: Needs, context: Context) -> dict[str, str]:
     """What the revisions alone make: in an empty database beside the environment's, which is dropped again."""
     context.emit(Progress(note="finding out what the revisions alone make"))
-    drop = f"DROP DATABASE IF EXISTS {_ASIDE} WITH (FORCE)"
+    drop = f"DROP DATABASE IF EXISTS {ASIDE} WITH (FORCE)"
     with needs.database.connect(_ADMIN, database=_ADMIN) as admin:
         admin.autocommit = True  # A database is made and dropped outside of transactions.
         admin.execute(drop.encode())
-        admin.execute(f"CREATE DATABASE {_ASIDE} OWNER {wiring.MIGRATOR}".encode())
+        admin.execute(f"CREATE DATABASE {ASIDE} OWNER {wiring.MIGRATOR}".encode())
         try:
-            _upgrade(change, needs, context, {"PGDATABASE": _ASIDE})
-            with needs.database.connect(_ADMIN, database=_ASIDE) as aside:
+            _upgrade(change, needs, context, {"PGDATABASE": ASIDE})
+            with needs.database.connect(_ADMIN, database=ASIDE) as aside:
                 return catalog.catalog_of(aside)
         finally:
             admin.execute(drop.encode())

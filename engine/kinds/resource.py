@@ -88,8 +88,13 @@ class ResourceKind:
         attributes = _type(step.address, step.spec, capabilities).observe(str(step.spec["name"]))
         if attributes is None:
             return Observation(step.address, exists=False)
-        immutable = sorted(_type(step.address, step.spec, capabilities).immutable)
-        return Observation(step.address, exists=True, attributes=attributes, notes={"immutable": immutable})
+        resource = _type(step.address, step.spec, capabilities)
+        inside = resource.foreign(str(step.spec["name"]))
+        notes: dict[str, Value] = {
+            "immutable": sorted(resource.immutable),
+            # No part of what binds a plan: a guardrail judges it anew before an apply.
+            "foreign": None if inside is None else [{"what": f.what, "why": f.why} for f in inside]}
+        return Observation(step.address, exists=True, attributes=attributes, notes=notes)
 
     def decide(self, step: Step, seen: Observation, upstream: Mapping[Address, Action]) -> Decision:
         """Differences of declared keys alone; an immutable one replaces; `needs` of the live side is mended."""

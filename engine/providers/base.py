@@ -41,6 +41,19 @@ class Context:
     cancelled: Callable[[], bool]
 
 
+@dataclass(frozen=True, slots=True)
+class Foreign:
+    """Something inside a resource that would go with it although it is not this environment's; `why` is `foreign`,
+    `platform-managed` or `locked`."""
+
+    what: str
+    why: str
+
+
+ASIDE = "txplan_head"
+"""The database that txplan makes beside the environment's own for a moment; never foreign."""
+
+
 class ResourceType(Protocol):
     """One type of resource on one target. Names and specs come from the plan; all calls are idempotent."""
 
@@ -68,6 +81,9 @@ class ResourceType(Protocol):
 
     def inventory(self) -> Sequence[str]:
         """Names of all live resources of this type in the environment, for orphans."""
+
+    def foreign(self, name: str) -> Sequence[Foreign] | None:
+        """What would go with it that is not this environment's; None where nobody can look now. Reads only."""
 
 
 class SecretStore(Protocol):

@@ -18,7 +18,8 @@ def declared(step: Step) -> Observation:
     match step.address.kind:
         case "resource":
             attributes = {k: v for k, v in spec.items() if k not in ("type", "admin_secret")}
-            return Observation(step.address, True, attributes, {"immutable": ["partitions", "version", "engine"]})
+            return Observation(step.address, True, attributes,
+                               {"immutable": ["partitions", "version", "engine"], "foreign": []})
         case "secret":
             return Observation(step.address, True, {"version": 1, "fingerprint": "f1"})
         case "migrate":

@@ -13,7 +13,7 @@ from typing import Any
 
 from engine.model.diagnostic import Refused, error
 from engine.model.value import Attributes
-from engine.providers.base import Broker, Context, Partition, Progress, ResourceType, SecretStore
+from engine.providers.base import Broker, Context, Foreign, Partition, Progress, ResourceType, SecretStore
 from engine.providers.local.brokers import ENGINES, EXTERNAL, positions, topics
 from engine.providers.local.brokers.engine import BrokerEngine, Place, Say
 from engine.providers.local.brokers.session import Connection, Session
@@ -135,6 +135,16 @@ class Namespace:
             self._home.drop_record(_HUBS, hub)
         self._home.drop_record(_RECORD, name)
 
+    def foreign(self, name: str) -> Sequence[Foreign] | None:
+        """Hubs of its own broker that this environment did not make; of an external one nothing goes with it."""
+        spec, session = self._link.namespace(), self._link.session()
+        if spec is None or spec["engine"] == EXTERNAL:
+            return []
+        if session is None or not session.reachable():
+            return None
+        own = {self._link.clock_topic(), *self._home.records(_HUBS)}
+        return [Foreign(f"hub {topic}", "foreign") for topic in topics.names(session) if topic not in own]
+
     def inventory(self) -> Sequence[str]:
         """The recorded one."""
         return self._home.records(_RECORD)
@@ -211,6 +221,10 @@ class Hub:
                 spec["engine"] == EXTERNAL or session.reachable()):
             topics.delete(session, name)
         self._home.drop_record(_HUBS, name)
+
+    def foreign(self, name: str) -> Sequence[Foreign]:
+        """Nothing: a topic holds records alone."""
+        return []
 
     def inventory(self) -> Sequence[str]:
         """Topics of this environment's own broker, or those that it made on an external one."""

@@ -9,8 +9,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from engine.model.value import Attributes
-from engine.providers.base import Context, Progress
+from engine.providers.base import Context, Foreign, Progress
 from engine.providers.local import strays
+from engine.providers.local.foreign import in_group
 from engine.providers.local.home import Home
 from engine.providers.local.processes import Processes
 
@@ -56,6 +57,11 @@ class GroupType:
             context.emit(Progress(note="ending its processes"))
             self._processes.stop_all()
         self._home.remove()
+
+    def foreign(self, name: str) -> Sequence[Foreign] | None:
+        """Files and processes of others in the environment's folders; marks of the platform, and locks."""
+        group = self._home.group()
+        return [] if group is None else in_group(self._home, self._processes, group)
 
     def inventory(self) -> Sequence[str]:
         """The recorded group, or nothing."""

@@ -20,7 +20,8 @@ from engine.providers.local import bound, strays
 from engine.providers.local.home import Home
 
 _STOP_S = 60.0
-_JOB = "TXPLAN_JOB"
+JOB = "TXPLAN_JOB"
+"""The environment variable with the name of the job that a process belongs to."""
 
 OnEvent = Callable[[Mapping[str, Any]], None]
 
@@ -35,8 +36,8 @@ class Jobs:
         """Run to the end; JSON objects on its standard output go to `on_event`, the rest to `logs/jobs/<name>.log`.
         Returns the exit code, a negative signal number where it was killed; cancelled: SIGTERM, a minute, SIGKILL."""
         instance = self._home.instance
-        strays.end(strays.find(instance, **{_JOB: job.name}))
-        environment = {**job.environment, **job.secrets, strays.INSTANCE: instance, _JOB: job.name,
+        strays.end(strays.find(instance, **{JOB: job.name}))
+        environment = {**job.environment, **job.secrets, strays.INSTANCE: instance, JOB: job.name,
                        "PYTHONUNBUFFERED": "1"}
         with (self._home.folder("logs", "jobs") / f"{job.name}.log").open("ab") as log:
             child = bound.start(job.command, directory=self._home.folder("jobs", job.name), environment=environment,
@@ -46,7 +47,7 @@ class Jobs:
             finally:
                 _end(child)
                 # A job's own children go with it.
-                strays.end(strays.find(instance, **{_JOB: job.name}))
+                strays.end(strays.find(instance, **{JOB: job.name}))
 
 
 def _attend(child: subprocess.Popen[bytes], log: IO[bytes], on_event: OnEvent, cancelled: Callable[[], bool]) -> int:

@@ -14,7 +14,7 @@ import psycopg
 
 from engine.model.diagnostic import Refused, error
 from engine.model.value import Attributes
-from engine.providers.base import Context, Progress, SecretStore
+from engine.providers.base import ASIDE, Context, Foreign, Progress, SecretStore
 from engine.providers.local import cluster
 from engine.providers.local.access import Access
 from engine.providers.local.cluster import Cluster
@@ -124,6 +124,18 @@ class PostgresType:
         Cluster(self._home, name).remove()
         self._home.drop_port(self._port_key(name))
         self._home.drop_record(self.type, name)
+
+    def foreign(self, name: str) -> Sequence[Foreign] | None:
+        """Databases that nobody declared."""
+        if self._home.record(self.type, name) is None:
+            return []
+        own = {cluster.ADMIN, ASIDE, *self._home.records("database")}
+        try:
+            with self._access.administer(name) as connection:
+                found = connection.execute("SELECT datname FROM pg_database WHERE NOT datistemplate ORDER BY 1")
+                return [Foreign(f"database {name}", "foreign") for (name,) in found if name not in own]
+        except (Refused, psycopg.Error):
+            return None
 
     def inventory(self) -> Sequence[str]:
         """The recorded servers."""

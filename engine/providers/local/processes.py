@@ -145,6 +145,14 @@ class Processes:
             live = {}
         return [_status(name, live.get(name)) for name in self.names()]
 
+    def strangers(self) -> Sequence[str]:
+        """Programs under the supervisor that were never ensured here, sorted; none where it is down."""
+        try:
+            live = {str(info["name"]) for info in self.supervisor.call("getAllProcessInfo", timeout_s=3)}
+        except Unavailable:
+            return []
+        return sorted(live - set(self.names()))
+
     def names(self) -> Sequence[str]:
         """All programs, sorted."""
         return sorted(f.name.removesuffix(".json") for f in (self._home.path / "programs").glob("[!.]*.json"))

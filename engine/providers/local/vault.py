@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from engine.model.diagnostic import Refused, error
 from engine.model.value import Attributes, SecretRef
-from engine.providers.base import Context
+from engine.providers.base import Context, Foreign
 from engine.providers.local.files import locked, write_private
 from engine.providers.local.home import Home
 
@@ -186,6 +186,10 @@ class VaultType:
         self._vault.file.unlink(missing_ok=True)
         self._vault.key_file.unlink(missing_ok=True)
         self._home.drop_record(self.type, name)
+
+    def foreign(self, name: str) -> Sequence[Foreign]:
+        """Nothing: the vault is one file."""
+        return []
 
     def inventory(self) -> Sequence[str]:
         """The recorded vaults."""
