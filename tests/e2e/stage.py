@@ -9,6 +9,7 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -232,6 +233,12 @@ class Stage:
             process.kill()
         psutil.wait_procs(found, timeout=30)
 
+    def sweep(self) -> None:
+        """Where destroying failed, the machine is left clean all the same; the test has failed by then."""
+        self.kill_all()
+        for folder in (*self._runtimes, self.home):
+            shutil.rmtree(folder, ignore_errors=True)
+
     def assert_gone(self) -> None:
         """No process and no file of the environment; only what was planned and done remains to be read."""
         assert self._instances, "it never was there"
@@ -268,9 +275,12 @@ def staged(folder: Path, *, state: Path | None = None, command: str = TXPLAN, **
         stage.end_commands()
         stage.look()
         if stage._instances:
-            result = stage.destroy()
-            assert result.code == 0, result.failures
-            stage.assert_gone()
+            try:
+                result = stage.destroy()
+                assert result.code == 0, result.failures
+                stage.assert_gone()
+            finally:
+                stage.sweep()
 
 
 def wait_for(condition: Callable[[], Any], seconds: float = 60) -> Any:
