@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypedDict, TypeVar, Unpack
 
 import click
 
@@ -18,6 +18,7 @@ from engine.model.diagnostic import Diagnostic, Refused, Severity, error
 if TYPE_CHECKING:
     from engine.kinds.base import Kind
     from engine.model.manifest import Manifest
+    from engine.model.observation import LiveState
     from engine.model.plan import Making, Plan
     from engine.model.step import Environment
     from engine.model.verdict import Override
@@ -151,25 +152,36 @@ def open_target(environment: Environment) -> Capabilities:
 
 
 @dataclass(frozen=True)
-class AtHand:
-    """A manifest's environment: its graph, its kinds and what its target offers."""
+class Compiled:
+    """A manifest's environment: its graph and its kinds."""
 
     manifest: Manifest
     kinds: dict[str, Kind]
     graph: Graph
     environment: Environment
+
+
+@dataclass(frozen=True)
+class AtHand(Compiled):
+    """An environment with what its target offers."""
+
     capabilities: Capabilities
 
 
-def at_hand(path: Path, *, as_json: bool = False) -> AtHand:
-    """Load and compile the manifest and open its target; nothing is touched yet."""
+def compiled(path: Path, *, as_json: bool = False) -> Compiled:
+    """Load and compile the manifest; its target is not opened."""
     from engine.kinds.base import discover
     from engine.planning.graph import compile_graph, environment_of
 
     manifest = read_manifest(path, as_json=as_json)
     kinds = discover()
-    environment = environment_of(manifest)
-    return AtHand(manifest, kinds, compile_graph(manifest, kinds), environment, open_target(environment))
+    return Compiled(manifest, kinds, compile_graph(manifest, kinds), environment_of(manifest))
+
+
+def at_hand(path: Path, *, as_json: bool = False) -> AtHand:
+    """Load and compile the manifest and open its target; nothing is touched yet."""
+    found = compiled(path, as_json=as_json)
+    return AtHand(found.manifest, found.kinds, found.graph, found.environment, open_target(found.environment))
 
 
 def plan_path(environment: str) -> Path:
@@ -197,18 +209,40 @@ def making(valid_for: timedelta = VALID_FOR, overrides: tuple[Override, ...] = (
     return Making(datetime.now(UTC), valid_for, user, socket.gethostname(), tool_version(), overrides)
 
 
-def make_plan(hand: AtHand, *, destroy: bool = False, valid_for: timedelta = VALID_FOR,
-              overrides: tuple[Override, ...] = (), only: tuple[str, ...] = (),
-              exclude: tuple[str, ...] = ()) -> Plan:
-    """Observe and plan, the whole or a part."""
-    from engine.planning import guardrails
+class Asked(TypedDict, total=False):
+    """What somebody may ask of a plan; everything has a default."""
+
+    destroy: bool
+    valid_for: timedelta
+    overrides: tuple[Override, ...]
+    only: tuple[str, ...]
+    exclude: tuple[str, ...]
+
+
+def make_plan(hand: AtHand, **asked: Unpack[Asked]) -> Plan:
+    """Observe and plan."""
     from engine.planning.observe import observe
+
+    return _plan(hand, observe(hand.graph.steps.values(), hand.kinds, hand.capabilities), None, **asked)
+
+
+def offline_plan(hand: Compiled, snapshot: Path, **asked: Unpack[Asked]) -> Plan:
+    """Plan from a snapshot file in place of the live environment."""
+    from engine.planning.snapshot import live_of, load_snapshot
+
+    kept = load_snapshot(snapshot)
+    return _plan(hand, live_of(kept, hand.environment, hand.graph, hand.kinds), kept.made_at, **asked)
+
+
+def _plan(hand: Compiled, live: LiveState, snapshot_at: datetime | None, **asked: Unpack[Asked]) -> Plan:
+    from engine.planning import guardrails
     from engine.planning.planner import make_plan as pure_plan
     from engine.planning.selection import Selection
 
-    live = observe(hand.graph.steps.values(), hand.kinds, hand.capabilities)
     return pure_plan(hand.manifest, hand.graph, live, hand.kinds, guardrails.discover(),
-                     making(valid_for, overrides), destroy=destroy, selection=Selection(only, exclude))
+                     making(asked.get("valid_for", VALID_FOR), asked.get("overrides", ())),
+                     destroy=asked.get("destroy", False), snapshot_at=snapshot_at,
+                     selection=Selection(asked.get("only", ()), asked.get("exclude", ())))
 
 
 def remember(plan: Plan) -> None:

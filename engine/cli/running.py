@@ -49,6 +49,9 @@ def apply_reviewed(path: Path | None, *, overrides: tuple[Override, ...], parall
             raise Refused([error("no-plan", "No plan was reviewed here yet.",
                                  mend="Make one: txplan plan MANIFEST")]) from problem
     plan = load_plan(path)
+    if plan.snapshot_at is not None:
+        raise Refused([error("offline-plan", "This plan was made from a snapshot; it is for reading.",
+                             mend="Plan on the live environment: txplan plan MANIFEST")])
     if not as_json:
         out(renderer("plan", "text")(plan, painter()))
     return _apply(plan, overrides=overrides, parallelism=parallelism, as_json=as_json)

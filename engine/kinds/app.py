@@ -35,6 +35,7 @@ class AppKind:
 
     name = "app"
     proves = False
+    reads_by = ("role",)
     ready_seconds = 90.0
 
     def steps(self, manifest: Manifest) -> Iterable[Step]:

@@ -31,6 +31,7 @@ class BackfillKind:
 
     name = "backfill"
     proves = False
+    reads_by = ("source",)
     ready_seconds = 5.0
 
     def steps(self, manifest: Manifest) -> Iterable[Step]:

@@ -38,6 +38,11 @@ class Kind(Protocol):
         """Whether its steps prove what they depend on: they run again when that changes."""
 
     @property
+    def reads_by(self) -> tuple[str, ...]:
+        """The keys of a spec that say which live thing is observed: with other values there, an earlier observation
+        says nothing of the step."""
+
+    @property
     def ready_seconds(self) -> float:
         """How long a step may take to serve after it was applied."""
 

@@ -39,6 +39,7 @@ class CutoverKind:
 
     name = "cutover"
     proves = False
+    reads_by = ()
     ready_seconds = 10.0
 
     def steps(self, manifest: Manifest) -> Iterable[Step]:

@@ -67,6 +67,7 @@ class GateKind:
 
     name = "gate"
     proves = True
+    reads_by = ("head", "limit", "unit", "of_service")
     ready_seconds = 5.0
 
     def steps(self, manifest: Manifest) -> Iterable[Step]:

@@ -37,6 +37,7 @@ class MigrateKind:
 
     name = "migrate"
     proves = False
+    reads_by = ()
     ready_seconds = 5.0
 
     def steps(self, manifest: Manifest) -> Iterable[Step]:

@@ -32,6 +32,7 @@ class ResourceKind:
 
     name = "resource"
     proves = False
+    reads_by = ("type", "name")
     ready_seconds = 120.0
 
     def steps(self, manifest: Manifest) -> Iterable[Step]:

@@ -27,6 +27,7 @@ class SecretKind:
 
     name = "secret"
     proves = False
+    reads_by = ("name", "source")
     ready_seconds = 5.0
 
     def steps(self, manifest: Manifest) -> Iterable[Step]:

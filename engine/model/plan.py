@@ -70,6 +70,8 @@ class Plan:
     max_destroy: DestroyLimit = field(kw_only=True)
     scope: Scope | None = None
     """The part that it was asked for; None where it is the whole."""
+    snapshot_at: datetime | None = None
+    """When the snapshot was taken that it was made from; None where it was made from the live environment."""
 
     @property
     def pending(self) -> tuple[Change, ...]:
@@ -95,16 +97,21 @@ class Plan:
             nearest[address] = frozenset(found)
         return {c.address: nearest[c.address] for c in self.pending}
 
-    def can_apply(self) -> bool:
-        """The one place that says whether a plan may run: no error, and no guardrail that blocks."""
+    @property
+    def sound(self) -> bool:
+        """No error, and no guardrail that blocks."""
         return not any(d.severity is Severity.ERROR for d in self.diagnostics) and not any(
             v.outcome is Outcome.BLOCK for v in self.verdicts)
+
+    def can_apply(self) -> bool:
+        """The one place that says whether a plan may run: it is sound, and was made from the live environment."""
+        return self.sound and self.snapshot_at is None
 
     def exit_code(self, *, detailed: bool) -> int:
         """What a command that only shows the plan ends with: 1 error, 3 refused by a guardrail, with `detailed` 2 where
         there are changes, else 0."""
         if any(d.severity is Severity.ERROR for d in self.diagnostics):
             return 1
-        if not self.can_apply():
+        if not self.sound:
             return 3
         return 2 if detailed and self.pending else 0

@@ -54,16 +54,19 @@ def save_plan(plan: Plan, path: Path) -> None:
                              "Name another file with --out.")]) from problem
 
 
+def read_json(path: Path, what: str, mend: str) -> Any:
+    """The JSON of a file that should be a `what`; raises Refused (`no-<what>`, `<what>-unreadable`)."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as problem:
+        raise Refused([error(f"no-{what}", f"There is no {what} file {path}.", mend=mend)]) from problem
+    except (OSError, ValueError, RecursionError) as problem:
+        raise Refused([error(f"{what}-unreadable", f"{path} is no {what} file.", str(problem), mend)]) from problem
+
+
 def load_plan(path: Path) -> Plan:
     """Read and check a plan file; raises Refused with what is wrong with it."""
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as problem:
-        raise Refused([error("no-plan", f"There is no plan file {path}.",
-                             mend="Make one: txplan plan MANIFEST --out FILE")]) from problem
-    except (OSError, UnicodeDecodeError, ValueError, RecursionError) as problem:
-        raise Refused([error("plan-unreadable", f"{path} is no plan file.", str(problem),
-                             "Make a new one: txplan plan MANIFEST --out FILE")]) from problem
+    data = read_json(path, "plan", "Make one: txplan plan MANIFEST --out FILE")
     version = data.get("format_version") if isinstance(data, dict) else None
     if version != FORMAT_VERSION:
         raise Refused([error("plan-version", f"{path} has plan format {version!r}; this txplan reads {FORMAT_VERSION}.",

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
 
 from engine.kinds.base import NOTHING_TO_REMOVE, Kind, because_upstream, changing
 from engine.model.address import Address
@@ -23,13 +24,14 @@ from engine.planning.selection import EVERYTHING, Selection, select
 
 def make_plan(manifest: Manifest, graph: Graph, live: LiveState, kinds: Mapping[str, Kind],
               guardrails: Sequence[Guardrail], making: Making, *, destroy: bool = False,
-              selection: Selection = EVERYTHING) -> Plan:
+              selection: Selection = EVERYTHING, snapshot_at: datetime | None = None) -> Plan:
     """The plan that makes the live environment, or the selected part of it, what the graph says, or with `destroy`
-    makes it nothing."""
+    makes it nothing; `snapshot_at` says how old `live` is where it was not read just now."""
     changes, problems = _remove(graph, live, kinds) if destroy else _build(graph, live, kinds)
     plan = Plan(FORMAT_VERSION, making.tool_version, making.user, making.host, environment_of(manifest), destroy,
                 manifest.file, manifest.digest, live.digest, making.now, making.now + making.valid_for, tuple(changes),
-                diagnostics=tuple(problems), overrides=making.overrides, max_destroy=manifest.max_destroy)
+                diagnostics=tuple(problems), overrides=making.overrides, max_destroy=manifest.max_destroy,
+                snapshot_at=snapshot_at)
     plan = select(plan, selection)
     return replace(plan, verdicts=judge(guardrails, plan, live, making.now))
 

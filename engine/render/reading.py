@@ -85,7 +85,7 @@ def read(plan: Plan) -> Reading:
         blocks=tuple(_block(c, forced.get(c.address, ())) for c in pending),
         footnotes=tuple(_footnotes(plan)), verdicts=plan.verdicts,
         diagnostics=(*plan.diagnostics, *(v.diagnostic for v in plan.verdicts if v.diagnostic)),
-        refusal="" if plan.can_apply() else "This plan cannot be applied: mend what is marked as error or blocked.")
+        refusal="" if plan.sound else "This plan cannot be applied: mend what is marked as error or blocked.")
 
 
 def _made(plan: Plan) -> str:
@@ -95,7 +95,7 @@ def _made(plan: Plan) -> str:
 
 def _summary(plan: Plan) -> str:
     """One line: how many steps of each action."""
-    if not plan.pending and not plan.can_apply():
+    if not plan.pending and not plan.sound:
         return "There is no plan."
     left = len(plan.scope.left_out) if plan.scope else 0
     if not plan.pending and left:
@@ -110,6 +110,9 @@ def _summary(plan: Plan) -> str:
 
 
 def _notices(plan: Plan) -> Iterable[str]:
+    if plan.snapshot_at is not None:
+        yield (f"Made from a snapshot of {plan.snapshot_at:%Y-%m-%d %H:%M:%SZ}, not from the live environment: it is "
+               "for reading and cannot be applied.")
     scope = plan.scope
     if scope is None:
         return

@@ -30,6 +30,7 @@ class FileKind:
 
     name = "file"
     proves = False
+    reads_by = ()
     ready_seconds = 1.0
 
     def __init__(self, folder: Path) -> None:

@@ -9,11 +9,14 @@ import click
 
 from engine.cli.common import (
     VALID_FOR,
+    Asked,
     Duration,
     asked_overrides,
     at_hand,
+    compiled,
     json_option,
     make_plan,
+    offline_plan,
     out,
     override_options,
     painter,
@@ -38,6 +41,8 @@ Examples:
               help="This step alone, and what it waits for; again for more, a pattern such as 'gate.*' for many.")
 @click.option("--exclude", multiple=True, metavar="ADDRESS",
               help="All but this step, and what waits for it; again for more, or a pattern.")
+@click.option("--offline", type=click.Path(path_type=Path), metavar="SNAPSHOT",
+              help="Plan from a snapshot, without access to the environment; for reading only.")
 @click.option("--format", "format_", type=click.Choice(formats("plan")), default="text", show_default=True,
               help="How the plan is shown.")
 @click.option("--valid-for", type=Duration(), default=VALID_FOR, show_default="24h",
@@ -47,7 +52,7 @@ Examples:
 @json_option
 @click.pass_context
 def command(ctx: click.Context, manifest: Path, path: Path | None, destroy: bool,
-            only: tuple[str, ...], exclude: tuple[str, ...], format_: str,
+            only: tuple[str, ...], exclude: tuple[str, ...], offline: Path | None, format_: str,
             valid_for: timedelta, detailed_exitcode: bool, overridden: tuple[str, ...], reason: str | None,
             as_json: bool) -> None:
     """Show what would change and why; nothing is touched.
@@ -57,9 +62,12 @@ def command(ctx: click.Context, manifest: Path, path: Path | None, destroy: bool
     from engine.planning.planfile import save_plan
 
     overrides = asked_overrides(overridden, reason)
-    plan = make_plan(at_hand(manifest, as_json=as_json), destroy=destroy, valid_for=valid_for, overrides=overrides,
-                     only=only, exclude=exclude)
-    remember(plan)
+    asked = Asked(destroy=destroy, valid_for=valid_for, overrides=overrides, only=only, exclude=exclude)
+    if offline is not None:
+        plan = offline_plan(compiled(manifest, as_json=as_json), offline, **asked)
+    else:
+        plan = make_plan(at_hand(manifest, as_json=as_json), **asked)
+        remember(plan)
     if path is not None:
         save_plan(plan, path)
     out(renderer("plan", "json" if as_json else format_)(plan, painter()))

@@ -1,0 +1,36 @@
+"""A snapshot: what was live at one time, for a review without any access to the environment."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from engine.model.diagnostic import Diagnostic
+from engine.model.observation import Observation
+from engine.model.step import Environment
+from engine.model.value import Attributes
+
+SNAPSHOT_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """One step's live state, and the spec by which it was looked for."""
+
+    spec: Attributes
+    observation: Observation
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Everything that was observed of one environment. Holds no secret, as no observation does."""
+
+    snapshot_version: int
+    tool_version: str
+    made_by: str
+    made_on: str
+    made_at: datetime
+    environment: Environment
+    steps: tuple[Seen, ...]
+    orphans: tuple[Observation, ...]
+    diagnostics: tuple[Diagnostic, ...]
