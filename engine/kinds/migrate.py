@@ -19,6 +19,7 @@ from engine.kinds import catalog, wiring
 from engine.kinds.base import Needs, goes_with, unreadable
 from engine.kinds.contracting import contracts
 from engine.kinds.jobs import run_job
+from engine.kinds.migration_sql import explained
 from engine.kinds.records import live_revisions, why_unreadable
 from engine.model.address import Address
 from engine.model.change import Action, Change, Decision, Diff, Reason
@@ -79,7 +80,8 @@ class MigrateKind:
                         else "The schema does not exist yet.", step.source)
         return Decision(Action.RUN, (reason,),
                         (Diff("revision", live, names[-1]),),
-                        {"revisions": [f"{r['revision']} {r['message']}" for r in pending]})
+                        {"revisions": [f"{r['revision']} {r['message']}" for r in pending],
+                         **explained(Path(str(step.spec["migrations"])), pending)})
 
     decide_delete = staticmethod(goes_with("the database"))
 

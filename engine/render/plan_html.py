@@ -107,6 +107,8 @@ def _block(block: Block) -> str:
             f'<a href="#{escape(str(a))}">{escape(str(a))}</a>' for a in block.leads_to))
     if lines:
         parts.append(f"<ul>{''.join(f'<li>{line}</li>' for line in lines)}</ul>")
+    parts += [f"<details><summary>{escape(s.title)}</summary><pre>{escape(s.text)}</pre></details>"
+              for s in block.scripts]
     return "".join([*parts, "</details>"])
 
 

@@ -20,6 +20,7 @@ LIMIT = 65_536
 
 _ANSWERS = {Outcome.PASS: "pass", Outcome.WARN: "warn", Outcome.BLOCK: "**block**"}
 _FACT = 2_000
+_SCRIPT = 8_000
 _MARKUP = re.compile(r"([\\`*_\[\]<>|#&])")
 _ROOM = 600  # For the sentences that say what was folded.
 
@@ -101,6 +102,8 @@ def _block(block: Block) -> Iterator[str]:
                + (f", declared at {_code(value.place)}" if value.place else ""))
     for fact in block.facts:
         yield f"- {_text(_cut(fact))}"
+    for script in block.scripts:
+        yield f"- {_text(script.title)}:\n\n{_fenced(script.text)}\n"
     for why in block.reasons:
         yield f"- why: {_text(why.text)}" + (f" {_code(why.place)}" if why.place else "")
     if block.leads_to:
@@ -135,6 +138,13 @@ def _text(text: str) -> str:
 
 def _html(text: str) -> str:
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def _fenced(text: str) -> str:
+    """A code block below a list's item; its fence is longer than any inside."""
+    cut = text if len(text) <= _SCRIPT else f"{text[:_SCRIPT]}\n-- … {len(text) - _SCRIPT} characters more"
+    fence = "`" * max(3, 1 + max((len(run) for run in re.findall("`+", cut)), default=0))
+    return "\n".join(f"  {line}".rstrip() for line in (f"{fence}sql", *cut.splitlines(), fence))
 
 
 def _code(text: str) -> str:

@@ -12,6 +12,7 @@ from engine.render.reading import Block, Reading, read
 
 _VERDICTS = {Outcome.PASS: ("ok", "good"), Outcome.WARN: ("warn", "warn"), Outcome.BLOCK: ("BLOCKED", "bad")}
 _PAD = " " * 6
+_SCRIPT_LINES = 20
 
 
 def render(plan: Plan, paint: Paint) -> str:
@@ -59,6 +60,12 @@ def _block(block: Block, width: int, paint: Paint) -> Iterator[str]:
         yield f"{_PAD}{value.path}: {value.before} → {value.after}{forced}{declared}"
     for fact in block.facts:
         yield f"{_PAD}{fact}"
+    for script in block.scripts:
+        lines = script.text.splitlines()
+        yield f"{_PAD}{script.title}:"
+        yield from (f"{_PAD}  {paint(line, 'info')}".rstrip() for line in lines[:_SCRIPT_LINES])
+        if len(lines) > _SCRIPT_LINES:
+            yield f"{_PAD}  … {len(lines) - _SCRIPT_LINES} more lines; --format html shows them all"
     for why in () if alone else block.reasons:
         place = paint(f"  {why.place}", "dim") if why.place else ""
         yield f"{_PAD}{paint('why:', 'dim')} {why.text}{place}"

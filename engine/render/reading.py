@@ -40,8 +40,17 @@ class Why:
 
 
 @dataclass(frozen=True, slots=True)
+class Script:
+    """What a step will run, as it is written."""
+
+    title: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Block:
-    """One change. `facts` are what else there is to know, a line each; `leads_to` are the steps that it forces."""
+    """One change. `facts` are what else there is to know, a line each; `scripts` are what it will run;
+    `leads_to` are the steps that it forces."""
 
     address: Address
     action: Action
@@ -50,6 +59,7 @@ class Block:
     named: str
     values: tuple[Value, ...]
     facts: tuple[str, ...]
+    scripts: tuple[Script, ...]
     reasons: tuple[Why, ...]
     leads_to: tuple[Address, ...]
 
@@ -146,15 +156,23 @@ def _block(change: Change, leads_to: tuple[Address, ...]) -> Block:
     values = tuple(Value(d.path, words.value(d.before), words.value(d.after), d.replaces,
                          _place(change.positions.get(d.path))) for d in change.diffs)
     return Block(change.address, change.action, mark, role, named, values, tuple(_facts(change)),
-                 tuple(Why(r.text, _place(r.position)) for r in _untold(change)), leads_to)
+                 tuple(_scripts(change)), tuple(Why(r.text, _place(r.position)) for r in _untold(change)), leads_to)
 
 
 def _facts(change: Change) -> Iterable[str]:
     for key, item in change.details.items():
+        if key == "scripts":
+            continue
         if isinstance(item, list | tuple):
             yield from map(words.value, item)
         elif item not in ({}, None):
             yield f"{key}: {words.value(item)}"
+
+
+def _scripts(change: Change) -> Iterable[Script]:
+    found = change.details.get("scripts")
+    for script in found if isinstance(found, list | tuple) else ():
+        yield Script(str(script["title"]), str(script["text"]))
 
 
 def _untold(change: Change) -> list[Reason]:
