@@ -30,7 +30,7 @@ from engine.model.manifest import Manifest, Names
 from engine.model.observation import Observation
 from engine.model.step import Step
 from engine.model.value import UNKNOWN, Attributes, Value
-from engine.policy.naming import consumer_group, consumer_group_prefix, generation_of
+from engine.policy.naming import GROUPS, consumer_group, consumer_group_prefix, generation_of, strange_groups
 from engine.providers.base import Broker, Capabilities, Context, Partition
 
 
@@ -64,15 +64,18 @@ class CutoverKind:
         if why := why_unreadable(needs.database):
             return unreadable(step.address, why)
         record = active_cutover(needs.database)
-        if record is None:
-            return Observation(step.address, exists=False)
         if not needs.broker.reachable():
-            return unreadable(step.address, "the broker does not answer")
+            return unreadable(step.address, "the broker does not answer") if record else Observation(
+                step.address, exists=False)
+        groups = list(needs.broker.groups(GROUPS))
+        if record is None:
+            return Observation(step.address, exists=False, notes={"groups": groups})
         attributes: dict[str, Value] = {
             "id": record.id, "generation": record.generation, "t_cutover": record.t_cutover.isoformat(),
             "group": record.group, "start_offsets": offsets_to_json(record.start_offsets),
             "requested": dict(record.requested), "log": _log_state(needs.broker, record)}
-        return Observation(step.address, exists=True, attributes=attributes, notes={"state": record.state})
+        return Observation(step.address, exists=True, attributes=attributes,
+                           notes={"state": record.state, "groups": groups})
 
     def decide(self, step: Step, seen: Observation, upstream: Mapping[Address, Action]) -> Decision:
         """A new generation where there is none, another T is asked for, or the log behind the record is lost."""
@@ -132,8 +135,9 @@ class CutoverKind:
         start: dict[Partition, int] = {}
         for topic in topics:
             start |= broker.offsets_for_time(topic, at - skew) if fixed else broker.latest_offsets(topic)
-        _guard(change, broker, start, now - at, skew)
         names = _names(spec)
+        _alone(change, broker, names)
+        _guard(change, broker, start, now - at, skew)
         taken = [generation_of(names, group) or 0 for group in broker.groups(consumer_group_prefix(names))]
         generation = max([last_generation(needs.database), *taken]) + 1
         record = CutoverRecord(0, generation, "recorded", at, skew, consumer_group(names, generation), start,
@@ -185,6 +189,16 @@ def _log_state(broker: Broker, record: CutoverRecord) -> str:
     if any(p not in committed for p in record.start_offsets):
         return NOT_COMMITTED
     return "ok"
+
+
+def _alone(change: Change, broker: Broker, names: Names) -> None:
+    """Refuse, before anything is written, a namespace that other environments read from (P3.1)."""
+    others = strange_groups(names, broker.groups(GROUPS))
+    if others:
+        raise Refused([error("shared-namespace", "Other environments read from this namespace.",
+                             f"Consumer groups of others: {', '.join(others[:5])}.",
+                             "Name a broker of this environment's own in broker.", position=change.source,
+                             address=change.address, rule="P3.1")], exit_code=3)
 
 
 def _guard(change: Change, broker: Broker, start: Mapping[Partition, int], age: timedelta, skew: timedelta) -> None:

@@ -15,6 +15,7 @@ from engine.load.reader import Reader
 from engine.load.tree import shorten
 from engine.model.diagnostic import Diagnostic, error, warning
 from engine.model.manifest import FilesSource, Manifest, Names, PostgresSource
+from engine.policy.credentials import credentials
 from engine.policy.naming import RULES, bad_lengths
 
 NEEDED_SECRETS = ("postgres-admin", "postgres-migrator", "postgres-consumer", "postgres-api", "api-token")
@@ -26,12 +27,21 @@ Finding = tuple[str, Diagnostic]
 
 def check(manifest: Manifest, reader: Reader, today: date) -> None:
     """Run all checks; `reader` takes their findings."""
-    for checked in (_names, _hubs, _retention, _replicas, _broker, _secrets, _files):
+    for checked in (_credentials, _names, _hubs, _retention, _replicas, _broker, _secrets, _files):
         for path, problem in checked(manifest, reader):
             reader.report(path, problem)
     if reader.ok("ttl") and manifest.ttl < today:
         reader.report("ttl", warning("ttl-past", f"the ttl {manifest.ttl} has passed", rule="P3.3",
                                      mend="extend the ttl, or destroy the environment"))
+
+
+def _credentials(manifest: Manifest, reader: Reader) -> Iterator[Finding]:
+    own = ("tags", "postgres.parameters")
+    for path, value in reader.values.items():
+        for found, shape in credentials(path, value, named=path in own):
+            # The text itself is shown nowhere.
+            yield found, error("secret-in-manifest", f"{found} looks like {shape}", rule="P3.2",
+                               mend="make it an entry of secrets, and change it: it has been written down")
 
 
 def _names(manifest: Manifest, reader: Reader) -> Iterator[Finding]:

@@ -22,6 +22,7 @@ from engine.assets import asset
 from engine.load.tree import Node, Route, shorten
 from engine.model.address import Position
 from engine.model.diagnostic import Diagnostic, error
+from engine.policy.credentials import shape_of
 
 _CODES = {"type": "wrong-type", "required": "missing-key", "additionalProperties": "unknown-key", "format": "bad-date",
           "minimum": "out-of-range", "maximum": "out-of-range", "minLength": "out-of-range",
@@ -70,7 +71,8 @@ def _diagnose(problem: ValidationError, root: Node, bad: set[Route]) -> Iterable
         return [error(code, f"{dotted(route)} cannot have the key {shorten(key)}", mend=mend,
                       position=find(root, route, key))]
     bad.add(route)
-    shown = None if is_secret(route) else shorten(str(problem.instance))
+    text = str(problem.instance)
+    shown = None if is_secret(route) or shape_of(text) else shorten(text)
     summary = f"{dotted(route)} {_wrong(keyword, problem.validator_value, problem.instance, shown)}"
     return [error(code, summary, detail=_detail(schema), mend=mend or _mend(keyword, problem, schema),
                   position=find(root, route))]

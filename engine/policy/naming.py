@@ -7,7 +7,7 @@ beyond its token.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 
@@ -19,6 +19,10 @@ ENV_SHORT: Mapping[str, str] = {"dev": "d", "test": "t", "stage": "s", "prod": "
 
 GROUP_LIMIT = 50
 """Characters of a consumer group's name."""
+
+
+GROUPS = "bo-sync-"
+"""What the consumer groups of all environments begin with (P3.1)."""
 
 
 class Pattern(Enum):
@@ -101,7 +105,12 @@ def tags(manifest: Manifest) -> dict[str, str]:
 
 def consumer_group_prefix(names: Names) -> str:
     """What every consumer group of the environment begins with (P7.1)."""
-    return f"bo-sync-{names.env}-{names.owner}-v"
+    return f"{GROUPS}{names.env}-{names.owner}-v"
+
+
+def strange_groups(names: Names, groups: Iterable[str]) -> list[str]:
+    """Consumer groups of other environments (P3.1), sorted."""
+    return sorted(g for g in groups if g.startswith(GROUPS) and generation_of(names, g) is None)
 
 
 def consumer_group(names: Names, generation: int) -> str:

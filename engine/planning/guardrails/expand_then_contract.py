@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from engine.kinds import wiring
-from engine.model.change import Change
+from engine.model.change import Action, Change
 from engine.model.diagnostic import error
 from engine.model.observation import LiveState
 from engine.model.plan import Plan
@@ -48,6 +48,8 @@ class ExpandThenContract:
 
 
 def _pending(change: Change, live: LiveState) -> list[Any]:
+    if change.action not in (Action.RUN, Action.WAIT):
+        return []
     chain: Any = change.spec["chain"]
     seen = live.by_address.get(change.address)
     at = str(seen.attributes.get("revision")) if seen is not None and seen.exists else ""
