@@ -68,7 +68,8 @@ class Result:
     def failures(self) -> str:
         """What went wrong, for the message of an assertion."""
         told = [e["diagnostic"] for e in self.event("StepFailed")] + self.event("Diagnostic")
-        return f"exit code {self.code}: " + json.dumps(told) + self.err
+        told += [v for e in self.events for v in e.get("verdicts", ()) if v["outcome"] == "block"]
+        return f"exit code {self.code}: {json.dumps(told)}{self.err}"
 
     @property
     def plan(self) -> dict[str, Any]:

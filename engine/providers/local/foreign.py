@@ -42,14 +42,27 @@ def _files(home: Home) -> Iterator[Path]:
                         if path.name not in own and not path.name.startswith(tuple(f"{_ASIDE}{o}." for o in own)))
 
 
-def _processes(home: Home) -> Iterator[psutil.Process]:
-    instance = home.instance
-    roots = (str(home.path), str(home.runtime))
-    mine = {os.getpid(), *(p.pid for p in psutil.Process().parents())}
-    supervisors = {p.pid for p in strays.find(instance) if _SUPERVISOR in _arguments(p)}
-    own = {p.pid for p in strays.find(instance) if p.pid in supervisors or _ours(p, supervisors)}
+def _processes(home: Home) -> list[psutil.Process]:
+    suspects = _suspects(home, _own(home.instance))
+    # Servers fork all the time, the more so while they are observed: what was born after the first look is known by a
+    # second one, and what has ended since is nobody's.
+    own = _own(home.instance) if suspects else set()
+    return [process for process in suspects if process.pid not in own and strays.lives(process.pid)]
+
+
+def _own(instance: str) -> set[int]:
+    found = strays.find(instance)
+    supervisors = {p.pid for p in found if _SUPERVISOR in _arguments(p)}
+    return supervisors | {p.pid for p in found if _ours(p, supervisors)}
+
+
+def _suspects(home: Home, own: set[int]) -> list[psutil.Process]:
+    """What carries the environment's instance or works in its folders, and is none of `own` nor on the way to us."""
+    instance, roots = home.instance, (str(home.path), str(home.runtime))
+    passed_over = {os.getpid(), *(p.pid for p in psutil.Process().parents())} | own
+    found = []
     for process in psutil.process_iter():
-        if process.pid in own or process.pid in mine:
+        if process.pid in passed_over:
             continue
         try:
             carries = process.environ().get(strays.INSTANCE) == instance
@@ -57,7 +70,8 @@ def _processes(home: Home) -> Iterator[psutil.Process]:
         except (psutil.Error, OSError):
             continue
         if carries or any(inside == root or inside.startswith(root + os.sep) for root in roots):
-            yield process
+            found.append(process)
+    return found
 
 
 def _ours(process: psutil.Process, supervisors: set[int]) -> bool:
