@@ -194,11 +194,14 @@ def last_plan_path() -> Path:
     return state_dir() / "plans" / "last"
 
 
-def making(valid_for: timedelta = VALID_FOR, overrides: tuple[Override, ...] = ()) -> Making:
-    """When, by whom and with what a plan is made here and now."""
+def making(valid_for: timedelta = VALID_FOR, overrides: tuple[Override, ...] = (),
+           environment: str | None = None) -> Making:
+    """When, by whom and with what a plan is made here and now, with how its steps went here before."""
     import getpass
     import socket
 
+    from engine.applying.experience import experience
+    from engine.applying.journal import Journal
     from engine.model.plan import Making
     from engine.version import tool_version
 
@@ -206,7 +209,8 @@ def making(valid_for: timedelta = VALID_FOR, overrides: tuple[Override, ...] = (
         user = getpass.getuser()
     except (KeyError, OSError):  # A container's user need not be in the table of users.
         user = f"uid {os.getuid()}"
-    return Making(datetime.now(UTC), valid_for, user, socket.gethostname(), tool_version(), overrides)
+    return Making(datetime.now(UTC), valid_for, user, socket.gethostname(), tool_version(), overrides,
+                  experience(Journal(state_dir() / "journal" / f"{environment}.jsonl")) if environment else {})
 
 
 class Asked(TypedDict, total=False):
@@ -240,7 +244,7 @@ def _plan(hand: Compiled, live: LiveState, snapshot_at: datetime | None, **asked
     from engine.planning.selection import Selection
 
     return pure_plan(hand.manifest, hand.graph, live, hand.kinds, guardrails.discover(),
-                     making(asked.get("valid_for", VALID_FOR), asked.get("overrides", ())),
+                     making(asked.get("valid_for", VALID_FOR), asked.get("overrides", ()), hand.environment.name),
                      destroy=asked.get("destroy", False), snapshot_at=snapshot_at,
                      selection=Selection(asked.get("only", ()), asked.get("exclude", ())))
 

@@ -60,17 +60,17 @@ class BackfillKind:
 
     def decide(self, step: Step, seen: Observation, upstream: Mapping[Address, Action]) -> Decision:
         """Run it where it is not done for the cutover that will be active."""
-        details: dict[str, Value] = {"source": _in_words(step.spec["source"]), **seen.notes}
         if not seen.exists:
-            return Decision(Action.RUN, (Reason("absent", "This source is not loaded for the cutover yet.",
-                                                step.source),), details=details)
-        if upstream.get(wiring.CUTOVER, Action.NOOP) is not Action.NOOP:
-            return Decision(Action.RUN, because_upstream(upstream, "It fills what is before the cutover"),
-                            details=details)
-        if seen.attributes["state"] != "done":
-            return Decision(Action.RUN, (Reason("unfinished", "An earlier run stopped half-way; it goes on from its "
-                                                "checkpoints."),), details=details)
-        return Decision(Action.NOOP)
+            reasons: tuple[Reason, ...] = (
+                Reason("absent", "This source is not loaded for the cutover yet.", step.source),)
+        elif upstream.get(wiring.CUTOVER, Action.NOOP) is not Action.NOOP:
+            reasons = because_upstream(upstream, "It fills what is before the cutover")
+        elif seen.attributes["state"] != "done":
+            reasons = (Reason("unfinished", "An earlier run stopped half-way; it goes on from its checkpoints."),)
+        else:
+            return Decision(Action.NOOP)
+        source = step.spec["source"]
+        return Decision(Action.RUN, reasons, details={"source": _in_words(source), **_rows(source), **seen.notes})
 
     decide_delete = staticmethod(goes_with("the database"))
 
@@ -130,6 +130,22 @@ def _in_words(source: Value) -> str:
                     f"{source['host']}:{source['port']}")
         case _:
             return f"{source['rows']:,} synthetic rows, seed {source['seed']}"
+
+
+def _rows(source: Value) -> dict[str, Value]:
+    """{rows}, those that the source holds, where they can be told without reading it: made-up ones, and Parquet's."""
+    assert isinstance(source, Mapping)
+    if source["kind"] == "synthetic":
+        return {"rows": source["rows"]}
+    if source["kind"] != "files" or not all(str(f["file"]).endswith(".parquet") for f in source["files"]):
+        return {}
+    from pyarrow import ArrowException, parquet
+
+    try:
+        return {"rows": sum(parquet.read_metadata(file).num_rows for key in ("orders", "ledger")
+                            for file in glob.glob(str(source[key])))}
+    except (OSError, ArrowException):  # The backfill itself says what is wrong with its files.
+        return {}
 
 
 def job_source(source: Mapping[str, Any]) -> dict[str, Any]:

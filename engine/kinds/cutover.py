@@ -80,7 +80,7 @@ class CutoverKind:
     def decide(self, step: Step, seen: Observation, upstream: Mapping[Address, Action]) -> Decision:
         """A new generation where there is none, another T is asked for, or the log behind the record is lost."""
         details: dict[str, Value] = {
-            "skew": spoken(float(str(step.spec["skew_s"]))), "retention": spoken(float(str(step.spec["retention_s"])))}
+            "skew": spoken(float(str(step.spec["skew_s"]))), "retention": _retention(step.spec)}
         if not seen.exists:
             return Decision(Action.RUN, (Reason("absent", "No cutover is recorded yet."),),
                             (Diff("t_cutover", None, step.spec["at"] or UNKNOWN), Diff("group", None, UNKNOWN)),
@@ -155,6 +155,12 @@ class CutoverKind:
             return "the cutover's record is missing"
         state = _log_state(needs.broker, record)
         return None if state == "ok" else state
+
+
+def _retention(spec: Attributes) -> str:
+    """What the hubs keep, and what of it is left for the age of T and the backfill."""
+    kept, skew, buffer = (float(str(spec[key])) for key in ("retention_s", "skew_s", "recovery_buffer_s"))
+    return f"{spoken(kept)}, of which {spoken(kept - skew - buffer)} are left for the age of T and the backfill"
 
 
 def requested(spec: Attributes) -> dict[str, Value]:

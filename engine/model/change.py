@@ -77,3 +77,5 @@ class Change:
     details: Attributes = field(default_factory=dict)
     source: Position | None = None
     positions: Mapping[str, Position] = field(default_factory=dict)
+    expected_s: float | None = None
+    """How long it takes by experience; None where there is none."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from graphlib import TopologicalSorter
@@ -17,9 +18,17 @@ FORMAT_VERSION = 2
 
 
 @dataclass(frozen=True, slots=True)
+class Experience:
+    """How a step went before: how long it took, and how many rows a second it read where it reads rows."""
+
+    seconds: float
+    rows_per_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class Making:
     """The circumstances in which a plan is made: when, by whom, on which host, with which tool, for how long it is
-    good, and which guardrails' refusals its maker answers for."""
+    good, which guardrails' refusals its maker answers for, and how its steps went before."""
 
     now: datetime
     valid_for: timedelta
@@ -27,6 +36,7 @@ class Making:
     host: str
     tool_version: str
     overrides: tuple[Override, ...] = ()
+    history: Mapping[tuple[Address, Action], Experience] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +106,16 @@ class Plan:
                     found |= nearest[dependency] if idle else {dependency}
             nearest[address] = frozenset(found)
         return {c.address: nearest[c.address] for c in self.pending}
+
+    def expected(self) -> tuple[float, int]:
+        """How long an apply takes by experience, in seconds along the longest chain, and of how many pending steps
+        there is none."""
+        ends: dict[Address, float] = {}
+        waits, by_address = self.waits(), {c.address: c for c in self.pending}
+        for address in TopologicalSorter(waits).static_order():
+            begins = max((ends[a] for a in waits[address]), default=0.0)
+            ends[address] = begins + (by_address[address].expected_s or 0.0)
+        return max(ends.values(), default=0.0), sum(c.expected_s is None for c in self.pending)
 
     @property
     def sound(self) -> bool:

@@ -15,7 +15,7 @@ from engine.model.change import Action, Change, Decision, Reason
 from engine.model.diagnostic import Diagnostic, Severity, warning
 from engine.model.manifest import Manifest
 from engine.model.observation import LiveState, Observation
-from engine.model.plan import FORMAT_VERSION, Making, Plan
+from engine.model.plan import FORMAT_VERSION, Experience, Making, Plan
 from engine.model.step import Step
 from engine.planning.graph import Graph, environment_of
 from engine.planning.guardrails import Guardrail, judge
@@ -33,6 +33,7 @@ def make_plan(manifest: Manifest, graph: Graph, live: LiveState, kinds: Mapping[
                 diagnostics=tuple(problems), overrides=making.overrides, max_destroy=manifest.max_destroy,
                 snapshot_at=snapshot_at)
     plan = select(plan, selection)
+    plan = replace(plan, changes=tuple(_expected(c, making.history) for c in plan.changes))
     return replace(plan, verdicts=judge(guardrails, plan, live, making.now))
 
 
@@ -95,6 +96,17 @@ def _change(step: Step, seen: Observation, decision: Decision, waits_for: frozen
     before = seen.attributes if seen.exists and not seen.unreadable else None
     return Change(step.address, decision.action, step.spec, waits_for, seen.digest, before, decision.reasons,
                   decision.diffs, decision.details, step.source, step.positions)
+
+
+def _expected(change: Change, history: Mapping[tuple[Address, Action], Experience]) -> Change:
+    """The change with how long it takes by experience; for a known number of rows, by the rate at which it read."""
+    before = history.get((change.address, change.action))
+    if before is None or change.action is Action.NOOP:
+        return change
+    rows, rate = change.details.get("rows"), before.rows_per_s
+    if not isinstance(rows, int) or rate is None:
+        return replace(change, expected_s=round(before.seconds, 1))
+    return replace(change, expected_s=round(rows / rate, 1), details={**change.details, "rows_per_s": round(rate)})
 
 
 def _orphan(seen: Observation) -> Diagnostic:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from engine.model.address import Address, Position
 from engine.model.change import Action, Change, Reason
 from engine.model.diagnostic import Diagnostic
+from engine.model.duration import spoken
 from engine.model.plan import Plan
 from engine.model.verdict import Verdict
 from engine.render import words
@@ -137,6 +138,10 @@ def _notices(plan: Plan) -> Iterable[str]:
 
 
 def _footnotes(plan: Plan) -> Iterable[str]:
+    seconds, unknown = plan.expected()
+    if seconds:
+        without = f"; {unknown} steps never ran here and are not counted" if unknown else ""
+        yield f"Expected to take about {spoken(seconds)}, by earlier runs{without}."
     if plan.counts[Action.WAIT]:
         yield "? is decided when it can be read; nothing is destroyed by it."
 
@@ -160,6 +165,8 @@ def _block(change: Change, leads_to: tuple[Address, ...]) -> Block:
 
 
 def _facts(change: Change) -> Iterable[str]:
+    if change.expected_s is not None:
+        yield f"expected: {spoken(change.expected_s)}"
     for key, item in change.details.items():
         if key == "scripts":
             continue

@@ -23,8 +23,9 @@ import yaml
 from engine.kinds.base import discover
 from engine.load import load_manifest
 from engine.model.address import Address
+from engine.model.change import Action
 from engine.model.observation import LiveState, Observation
-from engine.model.plan import Making, Plan
+from engine.model.plan import Experience, Making, Plan
 from engine.model.step import Step
 from engine.model.verdict import Override
 from engine.planning import guardrails
@@ -62,9 +63,18 @@ def _plan(case: Path) -> Plan:
     now = datetime.fromisoformat(live.get("now", "2026-01-02T00:00:00+00:00")).astimezone(UTC)
     overrides = tuple(Override(name, reason) for name, reason in (live.get("overrides") or {}).items())
     return make_plan(manifest, graph, state, kinds, guardrails.discover(),
-                     Making(now, timedelta(days=1), "kim", "laptop", "0.1.0", overrides),
+                     Making(now, timedelta(days=1), "kim", "laptop", "0.1.0", overrides, _history(live)),
                      destroy=bool(live.get("destroy")),
                      selection=Selection(tuple(live.get("only", [])), tuple(live.get("exclude", []))))
+
+
+def _history(live: dict[str, Any]) -> dict[tuple[Address, Action], Experience]:
+    """`history` maps `address action` to seconds, and rows a second."""
+    found = {}
+    for key, (seconds, rate) in (live.get("history") or {}).items():
+        address, action = key.split()
+        found[(Address.parse(address), Action(action))] = Experience(seconds, rate)
+    return found
 
 
 FORMATS = {"text": "plan.txt", "markdown": "plan.md", "html": "plan.html", "json": "plan.json"}
