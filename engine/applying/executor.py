@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 import traceback
 from collections.abc import Mapping
+from dataclasses import replace
 
 from engine.kinds.base import Kind
 from engine.kinds.jobs import Interrupted
@@ -35,10 +36,13 @@ class Failure(Exception):
 
 
 def stale(change: Change, kind: Kind, capabilities: Capabilities) -> Diagnostic | None:
-    """What has moved since the plan was made, or None; a change that is already so is not stale."""
+    """What has moved since the plan was made, or None; a change that is already so is not stale, and nor is the
+    deletion of what cannot be read."""
     if change.action in (Action.NOOP, Action.WAIT):
         return None
     seen = _observe(change, kind, capabilities)
+    if change.action is Action.DELETE and seen.unreadable:
+        return None
     if seen.digest == change.before_digest or _decided(change, seen, kind) is Action.NOOP:
         return None
     return _stale(change, seen)
@@ -47,8 +51,8 @@ def stale(change: Change, kind: Kind, capabilities: Capabilities) -> Diagnostic 
 def run_change(change: Change, kind: Kind, capabilities: Capabilities, context: Context) -> Attributes:
     """Carry out a change and wait until it serves; its figures. Raises Failure, and nothing else."""
     try:
-        already = _already_so(change, kind, capabilities)
-        result = {"already": True} if already else kind.apply(change, capabilities, context)
+        due = _still_due(change, kind, capabilities)
+        result = {"already": True} if due is None else kind.apply(due, capabilities, context)
         # Also what is already so: the group that starts again starts its servers, and they take their time.
         _wait_ready(change, kind, capabilities, context)
         return result
@@ -66,24 +70,37 @@ def run_change(change: Change, kind: Kind, capabilities: Capabilities, context: 
                             address=change.address)) from bug
 
 
-def _already_so(change: Change, kind: Kind, capabilities: Capabilities) -> bool:
-    """Whether live has become what the change asks for; a move that would destroy is refused.
+def _still_due(change: Change, kind: Kind, capabilities: Capabilities) -> Change | None:
+    """The change as live asks for it now; None where live has become what it asks for.
 
-    A proof that the plan asks for is always taken: an older one was about what has just been changed.
+    What was replaced by an earlier run of the plan is not replaced twice: it is what is decided now. A move that would
+    destroy what the plan does not destroy is refused. A proof that the plan asks for is always taken: an older one was
+    about what has just been changed.
     """
     if kind.proves and change.action is Action.RUN:
-        return False
+        return change
     seen = _observe(change, kind, capabilities)
     if seen.digest == change.before_digest and change.action is not Action.WAIT:
-        return False
+        return change
     decided = _decided(change, seen, kind)
     if decided.destroys and not change.action.destroys:
         raise Refused([_stale(change, seen)], exit_code=5)
-    return decided is Action.NOOP
+    if seen.notes.get("trouble") and change.action is not Action.DELETE:
+        raise Refused([error("cannot-decide", f"{change.address} cannot be brought to what was planned.",
+                             f"{seen.notes['trouble']}.", "Mend that, and apply again.", address=change.address)])
+    if decided is Action.NOOP:
+        return None
+    return replace(change, action=decided) if change.action is Action.REPLACE else change
 
 
 def _observe(change: Change, kind: Kind, capabilities: Capabilities) -> Observation:
-    return kind.observe(_step(change), capabilities)
+    """The live state. What is to be deleted need not be readable: going back to nothing is the way out of that."""
+    try:
+        return kind.observe(_step(change), capabilities)
+    except Refused as refused:
+        if change.action is not Action.DELETE:
+            raise
+        return Observation(change.address, exists=True, unreadable=refused.diagnostics[0].summary)
 
 
 def _decided(change: Change, seen: Observation, kind: Kind) -> Action:

@@ -102,6 +102,9 @@ class Journal:
             match entry.get("event"):
                 case ApplyStarted.__name__:
                     ours = entry.get("plan") == plan
+                    if not ours:
+                        # Another plan has been at work since: what this one started is no longer its own doing.
+                        started.clear()
                 case "StepStarted" if ours:
                     started.add(Address.parse(entry["address"]))
                 case "ApplyFinished" if ours:

@@ -49,7 +49,10 @@ class AppKind:
                     wiring.CONSUMER_ROLE, [], uses_broker=True,
                     depends_on=schema | {wiring.BACKFILL if manifest.backfill.source else wiring.CUTOVER,
                                          wiring.CUTOVER, wiring.secret(wiring.CONSUMER_SECRET)})
-        yield _step(wiring.API, manifest, "api", manifest.api.replicas, {}, wiring.API_ROLE, [wiring.TOKEN_SECRET],
+        yield _step(wiring.API, manifest, "api", manifest.api.replicas,
+                    {"DLQ_WINDOW_S": f"{manifest.slo.dlq_window.total_seconds():.0f}",
+                     "PAIRS_SETTLED_S": f"{manifest.slo.pairs_settled_for.total_seconds():.0f}"},
+                    wiring.API_ROLE, [wiring.TOKEN_SECRET],
                     uses_broker=False,
                     depends_on=schema | {wiring.secret(wiring.API_SECRET), wiring.secret(wiring.TOKEN_SECRET)})
 
@@ -81,6 +84,8 @@ class AppKind:
         outdated = seen.attributes.get("outdated")
         if isinstance(outdated, list) and outdated:
             reasons.append(Reason("outdated", f"It was started with an older {', '.join(outdated)}."))
+        if not reasons and upstream.get(wiring.CUTOVER) is Action.WAIT:
+            return Decision(Action.WAIT, because_upstream(upstream, "It reads the group's name when it starts"))
         renewing = {a: action for a, action in upstream.items() if _restarts(a, action)}
         reasons += because_upstream(renewing, "It reads that when it starts")
         return Decision(Action.UPDATE if reasons else Action.NOOP, tuple(reasons), diffs)

@@ -6,6 +6,7 @@ Owns when a backfill is due and what its job is told. Must not: read or write a 
 from __future__ import annotations
 
 import glob
+import hashlib
 import json
 import sys
 from collections.abc import Iterable, Mapping
@@ -61,6 +62,20 @@ class BackfillKind:
     def decide(self, step: Step, seen: Observation, upstream: Mapping[Address, Action]) -> Decision:
         """Run it where it is not done for the cutover that will be active."""
         if not seen.exists:
+<<<<<<< theirs
+            return Decision(Action.RUN, (Reason("absent", "This source is not loaded for the cutover yet.",
+                                                step.source),), details=details)
+        if upstream.get(wiring.CUTOVER) is Action.WAIT:
+            return Decision(Action.WAIT, because_upstream(upstream, "It fills what is before the cutover"),
+                            details=details)
+        if upstream.get(wiring.CUTOVER, Action.NOOP) is not Action.NOOP:
+            return Decision(Action.RUN, because_upstream(upstream, "It fills what is before the cutover"),
+                            details=details)
+        if seen.attributes["state"] != "done":
+            return Decision(Action.RUN, (Reason("unfinished", "An earlier run stopped half-way; it goes on from its "
+                                                "checkpoints."),), details=details)
+        return Decision(Action.NOOP)
+=======
             reasons: tuple[Reason, ...] = (
                 Reason("absent", "This source is not loaded for the cutover yet.", step.source),)
         elif upstream.get(wiring.CUTOVER, Action.NOOP) is not Action.NOOP:
@@ -71,6 +86,7 @@ class BackfillKind:
             return Decision(Action.NOOP)
         source = step.spec["source"]
         return Decision(Action.RUN, reasons, details={"source": _in_words(source), **_rows(source), **seen.notes})
+>>>>>>> mine
 
     decide_delete = staticmethod(goes_with("the database"))
 
@@ -103,10 +119,10 @@ class BackfillKind:
 
 
 def describe_source(source: BackfillSource) -> dict[str, Value]:
-    """The source as the job reads it; for files also their names and sizes, so that a new file is a new source."""
+    """The source as the job reads it; for files with names and contents, so that a mended file is a new one."""
     match source:
         case FilesSource(orders=orders, ledger=ledger):
-            files = [{"file": Path(f).name, "bytes": Path(f).stat().st_size}
+            files = [{"file": Path(f).name, "bytes": Path(f).stat().st_size, "sha256": _sha256(Path(f))}
                      for pattern in (orders, ledger) for f in sorted(glob.glob(pattern))]
             return {"kind": "files", "orders": orders, "ledger": ledger, "files": files}
         case PostgresSource():
@@ -116,6 +132,11 @@ def describe_source(source: BackfillSource) -> dict[str, Value]:
         case SyntheticSource():
             return {"kind": "synthetic", "rows": 3 * source.payments, "seed": source.seed, "late": source.late,
                     "duplicates": source.duplicates, "out_of_order": source.out_of_order, "broken": source.broken}
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _in_words(source: Value) -> str:
@@ -155,7 +176,7 @@ def job_source(source: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def source_digest(source: Value) -> str:
-    """What names a source in the records: for files their names and sizes, so that a moved folder is no new source."""
+    """What names a source in the records: for files names and contents, so that a moved folder is no new source."""
     assert isinstance(source, Mapping)
     return digest({"kind": "files", "files": source["files"]} if source["kind"] == "files" else source)
 

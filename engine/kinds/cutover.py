@@ -137,7 +137,7 @@ class CutoverKind:
             start |= broker.offsets_for_time(topic, at - skew) if fixed else broker.latest_offsets(topic)
         names = _names(spec)
         _alone(change, broker, names)
-        _guard(change, broker, start, now - at, skew)
+        _guard(change, broker, start, now - at, skew, fixed=fixed is not None)
         taken = [generation_of(names, group) or 0 for group in broker.groups(consumer_group_prefix(names))]
         generation = max([last_generation(needs.database), *taken]) + 1
         record = CutoverRecord(0, generation, "recorded", at, skew, consumer_group(names, generation), start,
@@ -207,16 +207,21 @@ def _alone(change: Change, broker: Broker, names: Names) -> None:
                              address=change.address, rule="P3.1")], exit_code=3)
 
 
-def _guard(change: Change, broker: Broker, start: Mapping[Partition, int], age: timedelta, skew: timedelta) -> None:
-    """Refuse before anything is written where the log cannot cover the stream's part (P6.5)."""
+def _guard(change: Change, broker: Broker, start: Mapping[Partition, int], age: timedelta, skew: timedelta, *,
+           fixed: bool) -> None:
+    """Refuse before anything is written where the log cannot cover the stream's part (P6.5).
+
+    A broker that no longer has what was published at a fixed T less Δ answers with the log's start. Where something was
+    dropped before that, nobody can say that it was not published after T less Δ.
+    """
     topics = sorted({topic for topic, _ in start})
     earliest = {p: o for topic in topics for p, o in broker.earliest_offsets(topic).items()}
-    lost = [p for p, offset in start.items() if earliest.get(p, 0) > offset]
+    lost = [p for p, offset in sorted(start.items()) if fixed and earliest.get(p, 0) >= offset > 0]
     retention = timedelta(seconds=float(str(change.spec["retention_s"])))
     needed = max(age, timedelta()) + skew + timedelta(seconds=float(str(change.spec["recovery_buffer_s"])))
     if lost:
-        raise Refused([error("log-start", f"The log of {lost[0][0]}/{lost[0][1]} begins after the start offset.",
-                             "Events that the stream must read are already gone.",
+        raise Refused([error("log-start", f"The log of {lost[0][0]}/{lost[0][1]} does not reach back to T less Δ.",
+                             f"It begins at offset {start[lost[0]]}; what the stream must read may be gone.",
                              "Take a later T, and a source that covers what is before it.",
                              address=change.address, rule="P6.5")], exit_code=3)
     if needed >= retention:

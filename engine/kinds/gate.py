@@ -54,7 +54,7 @@ GATES: Mapping[str, Gate] = {
                    lambda w: f"{w['errors']['errors']} of {w['errors']['requests']} look-ups"),
     "dlq": Gate("slo.dlq_new", "rows", lambda m: float(m.slo.dlq_new),
                 lambda w: float(w["dlq"]["new"]) if "dlq" in w else None,
-                lambda w: "new rows in the DLQ in the last 5 minutes"),
+                lambda w: "new rows in the DLQ in slo.dlq_window"),
     "pairs": Gate("slo.complete_pairs", "%", lambda m: m.slo.complete_pairs * 100,
                   lambda w: w["pairs"]["complete"] / w["pairs"]["total"] * 100 if "pairs" in w else None,
                   lambda w: f"{w['pairs']['complete']} of {w['pairs']['total']} settled pairs", at_least=True),

@@ -6,12 +6,17 @@ Owns the names of the service's metrics. A key is absent where there was no data
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import inf
 from typing import Any
 
 from engine.kinds.window import histogram_quantile, increases, latest, quantile, worst_by_time
 from engine.providers.base import Sample
 
 REQUESTS = "bo_api_request_seconds"
+UP = "up"
+"""Made by the scraper, as Prometheus does: 1 where an app answered, 0 where it was silent."""
+CONSUMER = "consumer"
+STORE_LAG = "bo_data_lag_seconds"
 FRESHNESS = "bo_stream_freshness_seconds"
 RECORDS = "bo_stream_records_total"
 PAIRS = "bo_pairs"
@@ -23,20 +28,25 @@ LAG = "bo_stream_lag_records"
 _LEAST_SCRAPES = 3
 
 
-def summarise(samples: Sequence[Sample]) -> dict[str, Any]:
+def summarise(samples: Sequence[Sample], *, error_window_s: float = inf, unanswered: int = 0) -> dict[str, Any]:
     """{"api": {p95_s, requests}, "errors": {share, requests, errors}, "freshness": {p95_s, scrapes},
-    "dlq": {new}, "pairs": {complete, total}, "records": {outcome: gained}}; what was not measured is absent."""
+    "dlq": {new}, "pairs": {complete, total}, "records": {outcome: gained}}; what was not measured is absent.
+
+    Errors are those of the last `error_window_s` seconds; look-ups that nobody answered, which no server could count,
+    are errors too.
+    """
     found: dict[str, Any] = {}
     answered = histogram_quantile(0.95, samples, REQUESTS, _look_up)
     if answered is not None:
         found["api"] = {"p95_s": round(answered[0], 6), "requests": int(answered[1])}
-    asked = increases(samples, f"{REQUESTS}_count", _look_up)
-    if total := sum(asked.values()):
-        wrong = sum(gained for labels, gained in asked.items() if _is_error(dict(labels)["status"]))
+    asked = increases(_last(samples, error_window_s), f"{REQUESTS}_count", _look_up)
+    if total := sum(asked.values()) + unanswered:
+        wrong = sum(gained for labels, gained in asked.items() if _is_error(dict(labels)["status"])) + unanswered
         found["errors"] = {"share": wrong / total, "requests": int(total), "errors": int(wrong)}
-    fresh = worst_by_time(samples, FRESHNESS)
-    if len(fresh) >= _LEAST_SCRAPES:
-        found["freshness"] = {"p95_s": round(quantile(0.95, fresh) or 0.0, 3), "scrapes": len(fresh)}
+    fresh = _freshness(samples)
+    p95 = quantile(0.95, fresh) if len(fresh) >= _LEAST_SCRAPES else None
+    if p95 is not None and p95 < inf:
+        found["freshness"] = {"p95_s": round(p95, 3), "scrapes": len(fresh)}
     dead = latest(samples, DLQ, "origin")
     if dead:
         found["dlq"] = {"new": int(sum(dead.values()))}
@@ -52,10 +62,26 @@ def summarise(samples: Sequence[Sample]) -> dict[str, Any]:
     return found
 
 
+def _freshness(samples: Sequence[Sample]) -> list[float]:
+    """The worst freshness at each scrape: what the consumer says, and what the API reads from the store, which goes on
+    growing when the consumer stands still. A scrape at which the consumer was silent is infinitely stale."""
+    told = {s.at for s in samples if s.name == FRESHNESS}
+    silent = [Sample(CONSUMER, 0, s.at, FRESHNESS, {}, inf) for s in samples
+              if s.name == UP and s.app == CONSUMER and s.at not in told]
+    return worst_by_time([*silent, *(Sample(s.app, s.replica, s.at, FRESHNESS, s.labels, s.value) for s in samples
+                                     if s.name in (FRESHNESS, STORE_LAG))], FRESHNESS)
+
+
+def _last(samples: Sequence[Sample], seconds: float) -> list[Sample]:
+    end = max((s.at for s in samples), default=None)
+    return [s for s in samples if end is not None and (end - s.at).total_seconds() <= seconds]
+
+
 def lag_records(samples: Sequence[Sample]) -> float | None:
-    """Events behind, at the newest scrape that says so; None where none does."""
-    newest = max((s.at for s in samples if s.name == LAG), default=None)
-    return None if newest is None else sum(s.value for s in samples if s.name == LAG and s.at == newest)
+    """Events behind, at the newest scrape; None where that one does not say."""
+    newest = max((s.at for s in samples), default=None)
+    lags = [s.value for s in samples if s.name == LAG and s.at == newest]
+    return sum(lags) if lags else None
 
 
 def counted_since(samples: Sequence[Sample], at: float) -> bool:
@@ -75,9 +101,9 @@ def _is_error(status: str) -> bool:
 def summary_now(samples: Sequence[Sample]) -> dict[str, float]:
     """What the gauges say at this moment: `lag_records`, `freshness_s`, `complete_pairs`; absent without data."""
     found: dict[str, float] = {}
-    lag = lag_records(samples)
-    if lag is not None:
-        found["lag_records"] = lag
+    lag = [s.value for s in samples if s.name == LAG]
+    if lag:
+        found["lag_records"] = sum(lag)
     fresh = [s.value for s in samples if s.name == FRESHNESS]
     if fresh:
         found["freshness_s"] = max(fresh)

@@ -21,7 +21,7 @@ from engine.kinds.contracting import contracts
 from engine.kinds.jobs import run_job
 from engine.kinds.migration_sql import explained
 from engine.kinds.records import live_revisions, why_unreadable
-from engine.model.address import Address
+from engine.model.address import Address, Position
 from engine.model.change import Action, Change, Decision, Diff, Reason
 from engine.model.diagnostic import Refused, error
 from engine.model.manifest import Manifest
@@ -43,7 +43,7 @@ class MigrateKind:
 
     def steps(self, manifest: Manifest) -> Iterable[Step]:
         """One step: the schema at the head of `migrations`."""
-        chain = revisions(Path(manifest.migrations), manifest)
+        chain = revisions(Path(manifest.migrations), manifest.where("migrations"))
         yield Step(wiring.SCHEMA,
                    {"migrations": manifest.migrations, "head": chain[-1]["revision"], "chain": chain},
                    frozenset({wiring.DATABASE, wiring.secret(wiring.MIGRATOR_SECRET)}),
@@ -90,6 +90,11 @@ class MigrateKind:
         needs = Needs(capabilities)
         database, chain = needs.database, change.spec["chain"]
         assert isinstance(chain, list | tuple)
+        here = revisions(Path(str(change.spec["migrations"])), change.source)
+        if [r["digest"] for r in here] != [r["digest"] for r in chain]:
+            raise Refused([error("migrations-moved", "The migrations are not those of the plan.",
+                                 "What nobody reviewed is not run.", "Plan again.", address=change.address,
+                                 rule="P4.3")], exit_code=5)
         clean = catalog.kept_catalog(database) == catalog.live_catalog(database)
         _upgrade(change, needs, context, {})
         # Where the schema was what landed, it is now what the revisions make; else that is found out elsewhere.
@@ -138,13 +143,12 @@ def _made_aside(change: Change, needs: Needs, context: Context) -> dict[str, str
             admin.execute(drop.encode())
 
 
-def revisions(folder: Path, manifest: Manifest) -> list[dict[str, Value]]:
+def revisions(folder: Path, position: Position | None) -> list[dict[str, Value]]:
     """The chain from base to the one head: revision, the one before it (`down`), message and the SHA-256 of its text,
     which is the same whatever ends its lines, and what it takes away.
 
     Raises Refused where there is no revision, more than one head, or a revision that cannot be read.
     """
-    position = manifest.where("migrations")
     try:
         script = ScriptDirectory(str(folder))
         heads = script.get_heads()
@@ -165,7 +169,7 @@ def revisions(folder: Path, manifest: Manifest) -> list[dict[str, Value]]:
 
 def revisions_head(manifest: Manifest) -> str:
     """The revision that the live schema shall be at."""
-    return str(revisions(Path(manifest.migrations), manifest)[-1]["revision"])
+    return str(revisions(Path(manifest.migrations), manifest.where("migrations"))[-1]["revision"])
 
 
 KIND = MigrateKind()

@@ -1,7 +1,8 @@
 """What smoke and gate steps share: a proof holds for one subject, and is due again when that is another.
 
 The subject is the step's own spec with what is live: the schema's revision and, where the step proves the service
-(`of_service` in its spec), the cutover and the apps' revisions and replicas. A proof is never carried over to another
+(`of_service` in its spec), the cutover and the apps with their revisions, replicas and what they
+were started with. A proof is never carried over to another
 subject, and what the service does not feel (a tag, a retention) makes no proof due.
 """
 
@@ -28,7 +29,7 @@ def subject(spec: Attributes, needs: Needs) -> str:
         live["cutover"] = record.id if record else None
         for app in (wiring.CONSUMER, wiring.API):
             state = needs.apps.describe(app.name)
-            live[app.name] = [state.revision, state.replicas] if state else None
+            live[app.name] = [state.revision, state.replicas, dict(state.environment)] if state else None
     return digest(live)
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from engine.kinds import wiring
-from engine.kinds.base import NOTHING_TO_REMOVE
+from engine.kinds.base import NOTHING_TO_REMOVE, because_upstream
 from engine.model.address import Address
 from engine.model.change import Action, Change, Decision, Diff, Reason
 from engine.model.diagnostic import Refused, error
@@ -109,6 +109,10 @@ class ResourceKind:
                           + ("; it cannot change in place." if d.replaces else "."), step.positions.get(d.path))
                    for d in diffs]
         reasons += [Reason("needs", f"The live one needs: {need}.") for need in _strings(seen.attributes.get("needs"))]
+        # Before the apps that log in with it start again, the server has to know the new one.
+        renewed = {a: action for a, action in upstream.items()
+                   if a.kind == "secret" and action not in (Action.NOOP, Action.WAIT)}
+        reasons += because_upstream(renewed, "It keeps that")
         if any(d.replaces for d in diffs):
             return Decision(Action.REPLACE, tuple(reasons), diffs)
         return Decision(Action.UPDATE if reasons else Action.NOOP, tuple(reasons), diffs)

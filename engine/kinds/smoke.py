@@ -21,7 +21,7 @@ from engine.kinds import wiring
 from engine.kinds.backfill import describe_source, job_source
 from engine.kinds.base import Needs, goes_with
 from engine.kinds.jobs import Interrupted, run_job
-from engine.kinds.measure import counted_since, lag_records, summarise
+from engine.kinds.measure import UP, counted_since, lag_records, summarise
 from engine.kinds.proof import decide_proof, observe_proof, subject
 from engine.kinds.records import insert_proof, read
 from engine.model.address import Address
@@ -57,7 +57,7 @@ class SmokeKind:
             "environment": hubs, "of_service": True, "source": describe_source(load.source) if load.source else None,
             "events_per_s": load.events_per_s, "requests_per_s": load.requests_per_s,
             "duration_s": load.duration.total_seconds(),
-            "dlq_window_s": manifest.slo.dlq_window.total_seconds(),
+            "error_window_s": manifest.slo.error_window.total_seconds(),
         }, apps | {wiring.SMOKE, wiring.SCHEMA}, frozenset({wiring.SCHEMA}), manifest.where("load"))
 
     def observe(self, step: Step, capabilities: Capabilities) -> Observation:
@@ -146,10 +146,15 @@ def _load(change: Change, needs: Needs, context: Context, detail: dict[str, Any]
                 time.sleep(_SCRAPE_EVERY_S)
         finally:
             done.set()
+        problems = [p for job in jobs.values() if (p := job.exception()) is not None]
+        if problems:
+            # The one that failed, before the one that was stopped because of it.
+            raise sorted(problems, key=lambda p: isinstance(p, Interrupted))[0]
         detail.update({name: dict(job.result()) for name, job in jobs.items()})
-    _drain(needs, samples, context)
+    _drain(change, needs, samples, context)
     detail["window_s"] = round(time.monotonic() - started, 1)
-    detail["measured"] = summarise(samples)
+    unanswered = int(detail["lookups"].get("statuses", {}).get("no-answer", 0))
+    detail["measured"] = summarise(samples, error_window_s=float(str(spec["error_window_s"])), unanswered=unanswered)
 
 
 def _look_ups(change: Change, needs: Needs, context: Context) -> Mapping[str, Any]:
@@ -170,10 +175,15 @@ def _feed(change: Change, needs: Needs, context: Context) -> Mapping[str, Any]:
 
 
 def _scrape(needs: Needs) -> list[Sample]:
-    """All replicas of both apps, stamped with one time so that their gauges can be held together."""
+    """All replicas of both apps, stamped with one time so that their gauges can be held together; `up` says of each app
+    whether anything answered, so that silence is seen."""
     at = datetime.now(UTC)
-    found = [s for app in (wiring.CONSUMER, wiring.API) for s in needs.metrics.scrape(app.name)]
-    return [Sample(s.app, s.replica, at, s.name, s.labels, s.value) for s in found]
+    found: list[Sample] = []
+    for app in (wiring.CONSUMER.name, wiring.API.name):
+        answered = needs.metrics.scrape(app)
+        found.append(Sample(app, 0, at, UP, {}, float(bool(answered))))
+        found += [Sample(s.app, s.replica, at, s.name, s.labels, s.value) for s in answered]
+    return found
 
 
 def _behind(samples: Sequence[Sample]) -> str:
@@ -181,9 +191,9 @@ def _behind(samples: Sequence[Sample]) -> str:
     return "nothing says how far the stream is behind" if lag is None else f"{lag:,.0f} events behind"
 
 
-def _drain(needs: Needs, samples: list[Sample], context: Context) -> None:
-    """Wait, bounded, until the consumer has caught up and what is counted was counted after that. What the gates then
-    read includes the way there; where it does not come to that, the gates say so."""
+def _drain(change: Change, needs: Needs, samples: list[Sample], context: Context) -> None:
+    """Wait until the consumer has caught up and what is counted was counted after that; what the gates then read
+    includes the way there. Refused where it does not come to that in time."""
     until, drained_at = time.monotonic() + _DRAIN_S, None
     while time.monotonic() < until:
         if context.cancelled():
@@ -196,6 +206,9 @@ def _drain(needs: Needs, samples: list[Sample], context: Context) -> None:
         context.emit(Progress(note=f"the stream drains, {_behind(samples)}" if drained_at is None else
                               "the stream has drained; pairs are counted"))
         time.sleep(_SCRAPE_EVERY_S)
+    raise Refused([error("not-drained", f"The stream did not drain within {_DRAIN_S:.0f} s: {_behind(samples)}.",
+                         "No gate can be read on a stream that stands still or is never counted.",
+                         "See `txplan status` and the consumer's log, and apply again.", address=change.address)])
 
 
 KIND = SmokeKind()

@@ -26,6 +26,14 @@ def test_a_torn_line_spoils_itself_alone(tmp_path: Path) -> None:
     assert journal.past("p1").started == {A, B}
 
 
+def test_what_a_plan_started_is_forgotten_when_another_one_runs(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "x.jsonl")
+    for run, plan in (("r1", "mine"), ("r2", "other")):
+        journal.append(ApplyStarted(NOW, run, plan, "dev", 1))
+        journal.append(StepStarted(NOW, A, Action.REPLACE))
+    assert journal.past("mine").started == frozenset()
+
+
 def test_another_plans_run_is_not_ours(tmp_path: Path) -> None:
     journal = Journal(tmp_path / "x.jsonl")
     journal.append(ApplyStarted(NOW, "r1", "other", "dev", 1))

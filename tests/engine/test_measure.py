@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
 from engine.kinds.gate import GATES
-from engine.kinds.measure import summarise
+from engine.kinds.measure import lag_records, summarise
 from engine.kinds.window import histogram_quantile, increases, quantile
 from engine.providers.base import Sample
 
@@ -108,3 +108,37 @@ def test_counters_of_replicas_add_up() -> None:
     one = _scrape(registry, 0) + _scrape(registry, 1)
     two = [Sample(s.app, 1, s.at, s.name, s.labels, s.value + s.at.second) for s in one]
     assert increases(one + two, "x_total") == {(): 1.0}
+
+
+def _told(second: int, name: str, value: float, app: str = "consumer") -> Sample:
+    return Sample(app, 0, START + timedelta(seconds=second), name, {}, value)
+
+
+def test_a_consumer_that_dies_is_no_data_however_good_it_was() -> None:
+    scrapes = []
+    for second in range(30):
+        alive = second < 4
+        scrapes.append(_told(second, "up", float(alive)))
+        scrapes += [_told(second, "bo_stream_freshness_seconds", 0.2),
+                    _told(second, "bo_stream_lag_records", 0.0)] if alive else []
+    assert "freshness" not in summarise(scrapes)
+    assert lag_records(scrapes) is None
+
+
+def test_one_missed_scrape_of_thirty_is_borne() -> None:
+    scrapes = [_told(second, "up", float(second != 7)) for second in range(30)]
+    scrapes += [_told(second, "bo_stream_freshness_seconds", 0.2) for second in range(30) if second != 7]
+    assert summarise(scrapes)["freshness"]["p95_s"] == 0.2
+
+
+def test_a_consumer_that_stands_still_is_seen_in_the_store() -> None:
+    scrapes = [_told(second, name, value, app) for second in range(10) for name, value, app in (
+        ("up", 1.0, "consumer"), ("bo_stream_freshness_seconds", 0.1, "consumer"),
+        ("bo_data_lag_seconds", float(second * 3), "api"))]
+    assert summarise(scrapes)["freshness"]["p95_s"] == 27.0
+
+
+def test_what_nobody_answered_is_an_error() -> None:
+    measured = summarise(_api(*[(0.01, "200")] * 8), unanswered=2)
+    assert measured["errors"] == {"share": 0.2, "requests": 10, "errors": 2}
+    assert summarise([], unanswered=5)["errors"]["share"] == 1.0

@@ -137,9 +137,10 @@ class Namespace:
 
     def foreign(self, name: str) -> Sequence[Foreign] | None:
         """Hubs of its own broker that this environment did not make; of an external one nothing goes with it."""
-        spec, session = self._link.namespace(), self._link.session()
+        spec = self._link.namespace()
         if spec is None or spec["engine"] == EXTERNAL:
             return []
+        session = self._link.session()
         if session is None or not session.reachable():
             return None
         own = {self._link.clock_topic(), *self._home.records(_HUBS)}
@@ -228,8 +229,9 @@ class Hub:
 
     def inventory(self) -> Sequence[str]:
         """Topics of this environment's own broker, or those that it made on an external one."""
-        spec, session = self._link.namespace(), self._link.session()
-        if spec is None or session is None or spec["engine"] == EXTERNAL or not session.reachable():
+        spec = self._link.namespace()
+        session = self._link.session() if spec is not None and spec["engine"] != EXTERNAL else None
+        if session is None or not session.reachable():
             return [name for name in self._home.records(_HUBS) if self._ours(name)]
         return [name for name in topics.names(session) if name != self._link.clock_topic()]
 

@@ -78,11 +78,15 @@ class Vault:
         return str(entry["value"])
 
     def delete(self, name: str) -> None:
-        """Forget the secret; none is no error."""
+        """Forget the secret; none is no error. One in a file that cannot be opened is left to go with the file: it
+        could not be taken out, and writing the file anew would hide what is wrong with it."""
         if not self.file.exists():
             return
         with self._changing():
-            entries = self._read()
+            try:
+                entries = self._read()
+            except Refused:
+                return
             if entries.pop(name, None) is not None:
                 self._write(entries)
 
