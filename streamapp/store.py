@@ -163,7 +163,11 @@ async def merge(conn: Connection, entity: Entity, src: str, staged: int) -> dict
 
 
 async def write_dlq(conn: Connection, broken: Sequence[Envelope]) -> None:
-    """Keeps broken records with their bytes; one that is there already stays as it is."""
+    """Keeps broken records with their bytes; one that is there already stays as it is.
+
+    A place can come to hold another record (a hub made anew begins at offset 0 again, a file is replaced by one
+    of the same name): that one takes the row over, unresolved.
+    """
     if not broken:
         return
     rows = [
@@ -172,12 +176,21 @@ async def write_dlq(conn: Connection, broken: Sequence[Envelope]) -> None:
         if isinstance(e.body, ContractViolation)
     ]
     columns: list[list[Any]] = [list(column) for column in zip(*rows, strict=True)]
-    await conn.execute(
-        b'INSERT INTO bo.consumer_dlq_events (topic, partition, "offset", key, payload, error_class, error_detail) '
-        b"SELECT * FROM unnest(%b::text[], %b::int4[], %b::int8[], %b::bytea[], %b::bytea[], %b::text[], %b::text[]) "
-        b'AS u(t, p, o, k, v, c, d) ORDER BY t, p, o ON CONFLICT (topic, partition, "offset") DO NOTHING',
-        columns,
-    )
+    await conn.execute(_DLQ_SQL, columns)
+
+
+# One row a place even where a batch names it twice, since a statement updates a row once.
+_DLQ_SQL: Final = b"""
+INSERT INTO bo.consumer_dlq_events AS e (topic, partition, "offset", key, payload, error_class, error_detail)
+SELECT DISTINCT ON (t, p, o) *
+FROM unnest(%b::text[], %b::int4[], %b::int8[], %b::bytea[], %b::bytea[], %b::text[], %b::text[])
+    AS u(t, p, o, k, v, c, d)
+ORDER BY t, p, o
+ON CONFLICT (topic, partition, "offset") DO UPDATE SET
+    key = EXCLUDED.key, payload = EXCLUDED.payload, error_class = EXCLUDED.error_class,
+    error_detail = EXCLUDED.error_detail, created_at = now(), resolved_at = NULL
+WHERE (e.key, e.payload) IS DISTINCT FROM (EXCLUDED.key, EXCLUDED.payload)
+"""
 
 
 async def heartbeat(conn: Connection, progress: Progress) -> None:

@@ -141,6 +141,20 @@ def test_broken_records_are_kept_once_with_their_bytes(database: Database, owner
     assert rows == [(L, 1, 7, None, b"\x00\xff{", "not_json", "why", None)]
 
 
+def test_a_dead_letter_gives_way_to_another_record_at_its_place_only(database: Database, owner: Owner) -> None:
+    row = (
+        "SELECT payload, error_class, resolved_at IS NULL, created_at > now() - interval '1 hour' "
+        "FROM bo.consumer_dlq_events"
+    )
+    first = Envelope(L, 0, 7, b"k", b"first", ContractViolation("not_json", "why"))
+    apply(database, [first, first])
+    owner.execute("UPDATE bo.consumer_dlq_events SET resolved_at = now(), created_at = now() - interval '1 day'")
+    apply(database, [first])
+    assert owner.execute(row).fetchall() == [(b"first", "not_json", False, False)]
+    apply(database, [first._replace(payload=b"other", body=ContractViolation("bad_amount", "why"))])
+    assert owner.execute(row).fetchall() == [(b"other", "bad_amount", True, True)]
+
+
 def test_a_batch_is_all_or_nothing(database: Database, owner: Owner) -> None:
     # PostgreSQL refuses the NUL that the contract would have caught: the whole batch goes.
     batch = enveloped([entry("t1"), ContractViolation("x", "x"), entry("t2", related_type="\0")])
