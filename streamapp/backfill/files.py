@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import glob
 import io
+from bisect import bisect_right
 from collections import deque
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -148,8 +149,10 @@ def _csv(path: Path, part: Part, size: int, position: int) -> Iterator[Block]:
                         broken.append(_broken(part, row))
                 if number <= position:
                     continue
-                rows = len(numbers) + len(broken)
-                yield Block(str(number), rows, table, numbers, broken=broken)
+                # The position lies inside a block where the run before this one had blocks of another size.
+                done = bisect_right(numbers, position)
+                numbers, broken = numbers[done:], [row for row in broken if row.offset > position]
+                yield Block(str(number), len(numbers) + len(broken), table.slice(done), numbers, broken=broken)
     rest = [row for row in skipped.rows if row.number > position]
     if rest:
         yield Block(str(rest[-1].number), len(rest), broken=[_broken(part, row) for row in rest])

@@ -180,6 +180,24 @@ def test_numbers_of_csv_rows_hold_over_many_blocks(tmp_path: Path) -> None:
     assert [block.position for block in rest] == [b.position for b in blocks[len(blocks) // 2 + 1 :]]
 
 
+@pytest.mark.parametrize("position", range(2, 42))
+def test_a_csv_goes_on_within_a_block_of_another_size(tmp_path: Path, position: int) -> None:
+    with (tmp_path / "orders.csv").open("w") as file:
+        file.write("order_id,amount\n")
+        for number in range(2, 42):
+            file.write(f"{number},1\n" if number % 5 else f"{number}\n")
+    source = FileSource(Files(orders=str(tmp_path / "orders.csv"), chunk_rows=7))
+    [part] = source.parts()
+    places = []
+    for block in source.blocks(part, str(position), 0):
+        named = [] if block.table is None else block.table["order_id"].to_pylist()
+        assert named == [str(number) for number in block.numbers]
+        found = sorted([*block.numbers, *(letter.offset for letter in block.broken)])
+        assert len(found) == block.rows
+        places += found
+    assert places == list(range(position + 1, 42))
+
+
 def write_source(conn: Owner) -> None:
     """A source's tables: their own column types, an alias, one row that the contract refuses."""
     conn.execute(
