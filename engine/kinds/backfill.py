@@ -61,32 +61,21 @@ class BackfillKind:
 
     def decide(self, step: Step, seen: Observation, upstream: Mapping[Address, Action]) -> Decision:
         """Run it where it is not done for the cutover that will be active."""
+        reasons: tuple[Reason, ...]
         if not seen.exists:
-<<<<<<< theirs
-            return Decision(Action.RUN, (Reason("absent", "This source is not loaded for the cutover yet.",
-                                                step.source),), details=details)
-        if upstream.get(wiring.CUTOVER) is Action.WAIT:
-            return Decision(Action.WAIT, because_upstream(upstream, "It fills what is before the cutover"),
-                            details=details)
-        if upstream.get(wiring.CUTOVER, Action.NOOP) is not Action.NOOP:
-            return Decision(Action.RUN, because_upstream(upstream, "It fills what is before the cutover"),
-                            details=details)
-        if seen.attributes["state"] != "done":
-            return Decision(Action.RUN, (Reason("unfinished", "An earlier run stopped half-way; it goes on from its "
-                                                "checkpoints."),), details=details)
-        return Decision(Action.NOOP)
-=======
-            reasons: tuple[Reason, ...] = (
+            action, reasons = Action.RUN, (
                 Reason("absent", "This source is not loaded for the cutover yet.", step.source),)
-        elif upstream.get(wiring.CUTOVER, Action.NOOP) is not Action.NOOP:
+        elif (ahead := upstream.get(wiring.CUTOVER, Action.NOOP)) is not Action.NOOP:
+            # Whether the cutover stays is known when it can be read, and not before.
+            action = Action.WAIT if ahead is Action.WAIT else Action.RUN
             reasons = because_upstream(upstream, "It fills what is before the cutover")
         elif seen.attributes["state"] != "done":
-            reasons = (Reason("unfinished", "An earlier run stopped half-way; it goes on from its checkpoints."),)
+            action, reasons = Action.RUN, (
+                Reason("unfinished", "An earlier run stopped half-way; it goes on from its checkpoints."),)
         else:
             return Decision(Action.NOOP)
         source = step.spec["source"]
-        return Decision(Action.RUN, reasons, details={"source": _in_words(source), **_rows(source), **seen.notes})
->>>>>>> mine
+        return Decision(action, reasons, details={"source": _in_words(source), **_rows(source), **seen.notes})
 
     decide_delete = staticmethod(goes_with("the database"))
 
