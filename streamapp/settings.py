@@ -98,11 +98,17 @@ class ConsumerSettings:
 
 @dataclass(frozen=True)
 class ApiSettings:
-    """`credentials`: actor's name to bearer token."""
+    """`credentials`: actor's name to bearer token.
+
+    `dlq_window_s`: how long a dead letter counts as recent. `pairs_settled_s`: how old a settled order is before
+    its pair is counted.
+    """
 
     postgres: Postgres
     web: Web
     credentials: Mapping[str, str] = field(repr=False)
+    dlq_window_s: int
+    pairs_settled_s: int
 
 
 class Reader:
@@ -217,6 +223,12 @@ def consumer_settings(env: Mapping[str, str]) -> ConsumerSettings:
 
 def api_settings(env: Mapping[str, str]) -> ApiSettings:
     reader = Reader(env)
-    settings = ApiSettings(postgres=reader.postgres(), web=reader.web(), credentials=reader.tokens("API_CREDENTIALS"))
+    settings = ApiSettings(
+        postgres=reader.postgres(),
+        web=reader.web(),
+        credentials=reader.tokens("API_CREDENTIALS"),
+        dlq_window_s=reader.number("DLQ_WINDOW_S", 300),
+        pairs_settled_s=reader.number("PAIRS_SETTLED_S", 300, low=0),
+    )
     reader.check()
     return settings

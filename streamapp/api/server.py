@@ -117,7 +117,7 @@ def make_app(settings: ApiSettings, pool: asyncpg.Pool) -> App[Request, Response
     """The ASGI app over a pool."""
     registry = metrics.new_registry(settings.web.revision)
     audit, lag = Audit(pool), Lag(pool)
-    stats = Stats(pool, lag)
+    stats = Stats(pool, lag, settings.dlq_window_s, settings.pairs_settled_s)
     registry.register(stats)
     gate = Gate(Credentials(settings.credentials), audit, metrics.request_seconds(registry))
     app: App[Request, Response] = App()

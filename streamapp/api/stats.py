@@ -21,19 +21,21 @@ LAG = """
 SELECT extract(epoch FROM clock_timestamp() - min(caught_up_at))::float8 FROM bo.stream_progress
 WHERE consumer_group = (SELECT consumer_group FROM bo.stream_progress ORDER BY updated_at DESC LIMIT 1)
 """
-# Settled orders older than five minutes, each with the state of its payment's pair.
+# Orders that settled more than $1 seconds ago, each with the state of its payment's pair.
 PAIRS = """
 SELECT coalesce(p.pairing_status, 'INCOMPLETE') AS status, count(*)::float8 AS pairs
 FROM bo.payment_orders o
 LEFT JOIN bo.payment_ledger_pairs p ON p.related_id = o.order_id AND p.pair_kind = 'PAYMENT'
 WHERE bo.status_group(o.status) = 'SUCCESS'
-  AND coalesce(o.updated_at, o.created_at) < clock_timestamp() - interval '5 minutes'
+  AND coalesce(o.updated_at, o.created_at) < clock_timestamp() - make_interval(secs => $1)
 GROUP BY 1
 """
+# By origin, and as recent those of the last $1 seconds. A backfill names its source with a colon, which no hub's
+# name can hold.
 DLQ = """
-SELECT CASE WHEN topic LIKE 'file:%' THEN 'backfill' ELSE 'stream' END AS origin,
+SELECT CASE WHEN topic ~ '^(file|table|synthetic):' THEN 'backfill' ELSE 'stream' END AS origin,
        count(*) FILTER (WHERE resolved_at IS NULL)::float8 AS unresolved,
-       count(*) FILTER (WHERE created_at > clock_timestamp() - interval '5 minutes')::float8 AS recent
+       count(*) FILTER (WHERE created_at > clock_timestamp() - make_interval(secs => $1))::float8 AS recent
 FROM bo.consumer_dlq_events GROUP BY 1
 """
 PAIR_STATES = ("COMPLETE", "INCOMPLETE", "MISMATCH")
@@ -75,11 +77,16 @@ class Lag:
 
 
 class Stats(Collector):
-    """Gauges of the store for one scrape; call ``refresh`` before. What is not known is left out."""
+    """Gauges of the store for one scrape; call ``refresh`` before. What is not known is left out.
 
-    def __init__(self, pool: asyncpg.Pool, lag: Lag) -> None:
+    Seconds: ``dlq_window`` is how long a dead letter is recent, ``pairs_settled`` how old a counted order is.
+    """
+
+    def __init__(self, pool: asyncpg.Pool, lag: Lag, dlq_window: int, pairs_settled: int) -> None:
         self._pool = pool
         self._lag = lag
+        self._dlq_window = dlq_window
+        self._pairs_settled = pairs_settled
         self._lock = asyncio.Lock()
         self._next_counts = float("-inf")
         self._counted_at: float | None = None
@@ -100,9 +107,11 @@ class Stats(Collector):
 
     async def _count(self) -> None:
         begun, counted_at = time.monotonic(), time.time()
-        pairs = {row["status"]: row["pairs"] for row in await self._pool.fetch(PAIRS, timeout=60)}
+        settled = await self._pool.fetch(PAIRS, self._pairs_settled, timeout=60)
+        pairs = {row["status"]: row["pairs"] for row in settled}
         self._pairs = {state: pairs.get(state, 0.0) for state in PAIR_STATES}
-        dead = {row["origin"]: (row["unresolved"], row["recent"]) for row in await self._pool.fetch(DLQ, timeout=60)}
+        letters = await self._pool.fetch(DLQ, self._dlq_window, timeout=60)
+        dead = {row["origin"]: (row["unresolved"], row["recent"]) for row in letters}
         self._dead = {origin: dead.get(origin, (0.0, 0.0)) for origin in ORIGINS}
         self._counted_at = counted_at
         taken = time.monotonic() - begun
@@ -116,12 +125,16 @@ class Stats(Collector):
         if self._lag_seconds is not None:
             lag.add_metric([], self._lag_seconds)
         pairs = GaugeMetricFamily(
-            "bo_pairs", "Settled orders older than five minutes, by the state of their pair.", labels=["status"]
+            "bo_pairs",
+            f"Orders settled more than {self._pairs_settled} s ago, by the state of their pair.",
+            labels=["status"],
         )
         for state, count in (self._pairs or {}).items():
             pairs.add_metric([state], count)
         unresolved = GaugeMetricFamily("bo_dlq_rows", "Dead letters not resolved yet.", labels=["origin"])
-        recent = GaugeMetricFamily("bo_dlq_recent_rows", "Dead letters of the last five minutes.", labels=["origin"])
+        recent = GaugeMetricFamily(
+            "bo_dlq_recent_rows", f"Dead letters of the last {self._dlq_window} s.", labels=["origin"]
+        )
         for origin, (open_rows, new_rows) in (self._dead or {}).items():
             unresolved.add_metric([origin], open_rows)
             recent.add_metric([origin], new_rows)

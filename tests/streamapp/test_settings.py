@@ -56,6 +56,14 @@ def test_credentials_that_are_none(value: str) -> None:
         api_settings(API | {"API_CREDENTIALS": value})
 
 
+def test_the_windows_of_the_counts() -> None:
+    given = api_settings(API | {"DLQ_WINDOW_S": "60", "PAIRS_SETTLED_S": "0"})
+    assert (given.dlq_window_s, given.pairs_settled_s) == (60, 0)
+    assert (api_settings(API).dlq_window_s, api_settings(API).pairs_settled_s) == (300, 300)
+    with pytest.raises(SettingsError):
+        api_settings(API | {"DLQ_WINDOW_S": "0"})
+
+
 def test_a_source_has_its_own_prefix() -> None:
     source = {f"SOURCE_{name}": value for name, value in PG.items()}
     assert postgres_settings(source, "SOURCE_").host == "127.0.0.1"
