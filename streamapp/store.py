@@ -214,11 +214,12 @@ async def _write_progress(conn: Connection, progress: Progress, books: Mapping[T
 
 
 _BOOKED: Final = ("consumed", "applied", "duplicate", "stale", "conflict", "dlq")
-# What is applied stays applied: a redelivery from an older offset never takes the mark back.
+# What is applied stays applied: a redelivery from an older offset never takes the mark back. A watermark of the
+# future would hide every lag up to then.
 _PROGRESS_SQL: Final = f"""
 INSERT INTO bo.stream_progress AS p
     (consumer_group, topic, partition, applied_offset, end_offset, caught_up_at, {", ".join(_BOOKED)})
-SELECT %s::text, t, n, a, e, coalesce(w, now()), c1, c2, c3, c4, c5, c6
+SELECT %s::text, t, n, a, e, least(coalesce(w, now()), now()), c1, c2, c3, c4, c5, c6
 FROM unnest(%s::text[], %s::int4[], %s::int8[], %s::int8[], %s::timestamptz[],
             %s::int8[], %s::int8[], %s::int8[], %s::int8[], %s::int8[], %s::int8[])
     AS u(t, n, a, e, w, c1, c2, c3, c4, c5, c6)

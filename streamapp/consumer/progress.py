@@ -4,12 +4,13 @@ Owns: the arithmetic of watermarks, in memory. Must not: ask the broker or write
 
 A partition's watermark is the time up to which everything appended to it is applied. Two facts move
 it, and it only ever grows while the partition is owned: after a batch it is at least the append time
-of the batch's last record; and where the position has reached the log's end, it is the moment just
+of the batch's last record, or now where a producer's clock stamped that one ahead of ours; and where the position has reached the log's end, it is the moment just
 before that end was asked for.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -49,7 +50,7 @@ class Positions:
     def applied(self, tp: TP, position: int, appended: float) -> Place:
         """The place after a batch whose last record was appended at ``appended``; not stored yet."""
         known = self.places.get(tp, Place(position, position))
-        return Place(position, max(known.end, position), _later(known.caught_up, appended))
+        return Place(position, max(known.end, position), _later(known.caught_up, min(appended, time.time())))
 
     def ended(self, ends: Mapping[TP, int], asked_at: float) -> None:
         """The broker told the ends, after ``asked_at``."""

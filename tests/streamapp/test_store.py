@@ -205,6 +205,12 @@ def test_a_heartbeat_moves_the_watermark_and_never_takes_back_what_is_applied(da
     assert rows == [(10, 12, 0, True)]
 
 
+def test_a_watermark_of_the_future_is_booked_as_now(database: Database, owner: Owner) -> None:
+    ahead = datetime.now(UTC) + timedelta(days=365)
+    asyncio.run(write(database, [enveloped([entry()])], Progress("g", {(L, 0): Watermark(1, 9, ahead)})))
+    assert owner.execute("SELECT caught_up_at <= clock_timestamp() FROM bo.stream_progress").fetchall() == [(True,)]
+
+
 def payments(seed: int, count: int) -> list[LedgerEntry | PaymentOrder]:
     """Rows with older versions, repeats and rivals at the same version among them."""
     rng = random.Random(seed)
