@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from engine.kinds import wiring
+from engine.kinds.base import unreadable
 from engine.model.change import Action
 from engine.model.observation import LiveState
 from engine.model.plan import Plan
@@ -115,6 +117,8 @@ def test_a_group_that_was_consumed_from_is_not_used_for_another_load(tmp_path: P
     assert codes(planned(tmp_path, recorded)) == set(), "nobody has consumed yet: the first load goes on"
     otherwise = {**unloaded, "cutover.stream": {"attributes": {"requested": {}}}}
     assert codes(planned(tmp_path, otherwise)) == set(), "another cutover takes a new group"
+    unread = planned(tmp_path, seen={wiring.CUTOVER: unreadable(wiring.CUTOVER, "the broker does not answer")})
+    assert codes(unread) == set()
     strange = {"cutover.stream": {"attributes": {"group": "bo-sync-dev-lee-v1"}}}
     assert codes(planned(tmp_path, strange)) == {"group-reused"}
 

@@ -29,7 +29,8 @@ def declared(step: Step) -> Observation:
         case "cutover":
             return Observation(step.address, True, {
                 "id": 1, "generation": 1, "t_cutover": "2026-01-01T00:00:00+00:00", "group": "bo-sync-dev-kim-v1",
-                "start_offsets": {}, "requested": requested(spec), "log": "ok"}, {"state": "syncing"})
+                "start_offsets": {}, "requested": requested(spec), "log": "ok"},
+                {"state": "syncing", "groups": ["bo-sync-dev-kim-v1"]})
         case "backfill":
             return Observation(step.address, True, {"cutover": 1, "state": "done"}, {"rows_read": 10})
         case "app":

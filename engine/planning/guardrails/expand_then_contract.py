@@ -30,7 +30,7 @@ class ExpandThenContract:
         pending = _pending(change, live) if change is not None and not plan.destroy else []
         taken = [(r["revision"], c) for r in pending for c in r["contracts"]]
         if change is None or not taken:
-            yield passed(self, f"{len(pending)} revisions are to run; none takes anything away" if pending
+            yield passed(self, f"revisions to run: {len(pending)}; none takes anything away" if pending
                          else "no revision is to run")
             return
         older = [str(a) for a in (wiring.CONSUMER, wiring.API) if _runs_otherwise(plan, live, a)]

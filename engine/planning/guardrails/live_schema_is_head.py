@@ -32,7 +32,7 @@ class LiveSchemaIsHead:
         if not drift:
             yield passed(self, f"the live catalog is what the revisions up to {seen.attributes['revision']} make")
             return
-        evidence = f"{len(drift)} objects differ: {listed(drift, 10)}"
+        evidence = f"{len(drift)} {'object differs' if len(drift) == 1 else 'objects differ'}: {listed(drift, 10)}"
         yield warned(self, evidence, warning(
             "schema-drift", "The live schema is not what its revisions make.", "\n".join(drift[:50]),
             "Write a revision that makes the same change, or undo it.", address=wiring.SCHEMA, rule=self.rule),

@@ -33,6 +33,9 @@ class NewConsumerGroup:
             yield passed(self, "no group is taken")
             return
         names = names_of(plan.environment)
+        if seen is not None and seen.unreadable:
+            yield passed(self, f"the cutover cannot be read now, and none is taken: {seen.unreadable}")
+            return
         if change.action is not Action.NOOP or seen is None or not seen.exists:
             yield passed(self, f"a new group is taken, {consumer_group_prefix(names)}N, with an N that nobody had yet")
             return

@@ -31,7 +31,8 @@ class Tags:
         for change in tagged:
             declared, seen = change.spec["tags"], live.by_address.get(change.address)
             missing = [key for key in _NEEDED if not (isinstance(declared, Mapping) and declared.get(key))]
-            there = seen.attributes.get("tags") if seen is not None and seen.exists and not plan.destroy else mine
+            readable = seen is not None and seen.exists and not seen.unreadable and not plan.destroy
+            there = seen.attributes.get("tags") if seen is not None and readable else mine
             evidence = f"without {', '.join(missing)}" if missing else "; ".join(differing(there, mine))
             if evidence:
                 wrong.append(blocked(self, evidence, error(
