@@ -4,8 +4,8 @@ Owns: the arithmetic of watermarks, in memory. Must not: ask the broker or write
 
 A partition's watermark is the time up to which everything appended to it is applied. Two facts move
 it, and it only ever grows while the partition is owned: after a batch it is at least the append time
-of the batch's last record, or now where a producer's clock stamped that one ahead of ours; and where the position has reached the log's end, it is the moment just
-before that end was asked for.
+of the batch's last record, or now where a producer's clock stamped that one ahead of ours; and where
+the position has reached the log's end, it is the moment just before that end was asked for.
 """
 
 from __future__ import annotations

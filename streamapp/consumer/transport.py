@@ -102,6 +102,12 @@ class BatchConsumer(driver.Consumer):
             await asyncio.shield(self._in_flight)
         except BatchAbandoned:
             self._must_seek = True
+        except asyncio.CancelledError:
+            # Either this loop is being ended, or `wait_empty` gave the batch up, after which the loop goes on.
+            loop = asyncio.current_task()
+            if not self._in_flight.cancelled() or (loop is not None and loop.cancelling()):
+                raise
+            self._must_seek = True
 
     async def _write_and_commit(self, batch: Fetched) -> None:
         await self.handler.write(batch, self)
