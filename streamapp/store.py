@@ -54,11 +54,12 @@ class Counts:
 class Watermark:
     """How far a partition is. Both offsets are exclusive: the next one to apply, and the log's end.
 
-    `caught_up_at`: all that was appended up to then is applied; None says now, by the database's clock.
+    `caught_up_at`: all that was appended up to then is applied. What is None is not known yet: a row that is there
+    keeps what it says, and a new one begins with the offset that is applied, caught up now.
     """
 
     applied_offset: int
-    end_offset: int
+    end_offset: int | None
     caught_up_at: datetime | None = None
 
 
@@ -210,19 +211,23 @@ async def _write_progress(conn: Connection, progress: Progress, books: Mapping[T
     if not rows:
         return
     columns: list[Any] = [list(column) for column in zip(*rows, strict=True)]
-    await conn.execute(_PROGRESS_SQL, [progress.group, *columns])
+    await conn.execute(_PROGRESS_SQL, [*columns, progress.group])
 
 
 _BOOKED: Final = ("consumed", "applied", "duplicate", "stale", "conflict", "dlq")
 # What is applied stays applied: a redelivery from an older offset never takes the mark back. A watermark of the
-# future would hide every lag up to then.
+# future would hide every lag up to then. The row that is there speaks where the consumer does not know yet: so a
+# restart while behind shows no lag as gone, and a partition that nobody has read counts from when it was first owned.
 _PROGRESS_SQL: Final = f"""
 INSERT INTO bo.stream_progress AS p
     (consumer_group, topic, partition, applied_offset, end_offset, caught_up_at, {", ".join(_BOOKED)})
-SELECT %s::text, t, n, a, e, least(coalesce(w, now()), now()), c1, c2, c3, c4, c5, c6
+SELECT g, t, n, a, coalesce(e, greatest(a, old.end_offset)), least(coalesce(w, old.caught_up_at, now()), now()),
+       c1, c2, c3, c4, c5, c6
 FROM unnest(%s::text[], %s::int4[], %s::int8[], %s::int8[], %s::timestamptz[],
             %s::int8[], %s::int8[], %s::int8[], %s::int8[], %s::int8[], %s::int8[])
     AS u(t, n, a, e, w, c1, c2, c3, c4, c5, c6)
+CROSS JOIN (SELECT %s::text) AS one(g)
+LEFT JOIN bo.stream_progress old ON (old.consumer_group, old.topic, old.partition) = (g, t, n)
 ORDER BY t, n
 ON CONFLICT (consumer_group, topic, partition) DO UPDATE SET
     applied_offset = greatest(p.applied_offset, EXCLUDED.applied_offset),

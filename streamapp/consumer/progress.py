@@ -22,16 +22,19 @@ from streamapp.store import Watermark
 
 @dataclass(frozen=True)
 class Place:
-    """One partition. Offsets are exclusive: the next to apply, and the log's end. Time in epoch seconds."""
+    """One partition. Offsets are exclusive: the next to apply, and the log's end. Time in epoch seconds.
+
+    None is what is not known yet; it is never told as 0.
+    """
 
     position: int
-    end: int
+    end: int | None = None
     caught_up: float | None = None
 
     @property
-    def lag(self) -> int:
+    def lag(self) -> int | None:
         """Records that wait on the broker, as last known."""
-        return max(0, self.end - self.position)
+        return None if self.end is None else max(0, self.end - self.position)
 
 
 class Positions:
@@ -44,13 +47,14 @@ class Positions:
         """After a rebalance: these are owned now, and go on from here."""
         kept = self.places
         self.places = {
-            tp: Place(offset, offset, kept[tp].caught_up if tp in kept else None) for tp, offset in positions.items()
+            tp: Place(offset, None, kept[tp].caught_up if tp in kept else None) for tp, offset in positions.items()
         }
 
     def applied(self, tp: TP, position: int, appended: float) -> Place:
         """The place after a batch whose last record was appended at ``appended``; not stored yet."""
-        known = self.places.get(tp, Place(position, position))
-        return Place(position, max(known.end, position), _later(known.caught_up, min(appended, time.time())))
+        known = self.places.get(tp, Place(position))
+        end = None if known.end is None else max(known.end, position)
+        return Place(position, end, _later(known.caught_up, min(appended, time.time())))
 
     def ended(self, ends: Mapping[TP, int], asked_at: float) -> None:
         """The broker told the ends, after ``asked_at``."""
@@ -60,17 +64,20 @@ class Positions:
                 caught_up = _later(known.caught_up, asked_at) if known.position >= end else known.caught_up
                 self.places[tp] = Place(known.position, end, caught_up)
 
-    def lag(self) -> int:
-        """Records that wait on the broker, over all owned partitions."""
-        return sum(place.lag for place in self.places.values())
+    def all_read(self) -> bool:
+        """Whether no record of any owned partition waits on the broker, as far as that is known of each."""
+        return all(place.lag == 0 for place in self.places.values())
 
 
 def watermarks(places: Iterable[tuple[TP, Place]]) -> dict[tuple[str, int], Watermark]:
-    """As the store books them; a partition whose watermark is not known yet is left out."""
+    """As the store books them, also those of which little is known: the lag is that of all owned partitions."""
     return {
-        (tp.topic, tp.partition): Watermark(place.position, place.end, datetime.fromtimestamp(place.caught_up, UTC))
+        (tp.topic, tp.partition): Watermark(
+            place.position,
+            place.end,
+            None if place.caught_up is None else datetime.fromtimestamp(place.caught_up, UTC),
+        )
         for tp, place in places
-        if place.caught_up is not None
     }
 
 

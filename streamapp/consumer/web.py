@@ -33,7 +33,8 @@ class StreamGauges(Collector):
         lag = GaugeMetricFamily("bo_stream_lag_records", "Records that wait on the broker.", labels=labels)
         fresh = GaugeMetricFamily("bo_stream_freshness_seconds", "Age of the watermark, now.", labels=labels)
         for (topic, partition), place in self._positions.places.items():
-            lag.add_metric([topic, str(partition)], place.lag)
+            if place.lag is not None:
+                lag.add_metric([topic, str(partition)], place.lag)
             if place.caught_up is not None:
                 fresh.add_metric([topic, str(partition)], max(0.0, time.time() - place.caught_up))
         ready = GaugeMetricFamily("bo_stream_ready", "1 while the consumer can serve.")

@@ -86,6 +86,8 @@ class BatchWriter(Service):
         self.health.advanced()
         self._next_heartbeat = 0.0
         log.info("owned: %s", {f"{tp.topic}/{tp.partition}": offset for tp, offset in positions.items()})
+        # Before anything is read, so that no batch of one partition is booked while the lag ignores another.
+        await self._beat()
 
     async def write(self, batch: Fetched, owner: Owner) -> None:
         """Decode and write a batch, however often that takes; see ``BatchHandler``."""
@@ -131,7 +133,7 @@ class BatchWriter(Service):
             self.health.broker_fault = None
         except TimeoutError as error:
             self.on_silence(type(error).__name__)
-        if self.positions.lag() == 0:
+        if self.positions.all_read():
             self.health.advanced()
         await self._beat()
 

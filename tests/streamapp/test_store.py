@@ -211,6 +211,21 @@ def test_a_watermark_of_the_future_is_booked_as_now(database: Database, owner: O
     assert owner.execute("SELECT caught_up_at <= clock_timestamp() FROM bo.stream_progress").fetchall() == [(True,)]
 
 
+def test_what_a_restarted_consumer_does_not_know_yet_stays_as_it_was_booked(database: Database, owner: Owner) -> None:
+    async def beats() -> None:
+        async with await connected(database) as conn:
+            await store.heartbeat(conn, Progress("g", {(L, 0): Watermark(5, 9, AT)}))
+            await store.heartbeat(conn, Progress("g", {(L, 0): Watermark(5, None), (L, 1): Watermark(3, None)}))
+            first = await (await conn.execute(rows)).fetchall()
+            await store.heartbeat(conn, Progress("g", {(L, 0): Watermark(5, None), (L, 1): Watermark(3, None)}))
+            assert await (await conn.execute(rows)).fetchall() == first
+            await store.heartbeat(conn, Progress("g", {(L, 1): Watermark(3, 8, AT)}))
+
+    rows = b"SELECT partition, applied_offset, end_offset, caught_up_at FROM bo.stream_progress ORDER BY 1"
+    asyncio.run(beats())
+    assert owner.execute(rows).fetchall() == [(0, 5, 9, AT), (1, 3, 8, AT)]
+
+
 def payments(seed: int, count: int) -> list[LedgerEntry | PaymentOrder]:
     """Rows with older versions, repeats and rivals at the same version among them."""
     rng = random.Random(seed)
