@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -131,6 +132,23 @@ def test_a_dead_supervisor_is_seen_and_its_orphans_are_taken_over(local: Local) 
     wait_for(lambda: any(s.running for s in local.processes.statuses()))
     assert not orphan.is_running() or orphan.status() == psutil.STATUS_ZOMBIE
     assert len(strays.find(local.home.instance)) == 2
+
+
+def test_a_slow_supervisor_is_not_taken_for_dead(local: Local) -> None:
+    local.make_group()
+    local.processes.ensure(program(local))
+    first = pid(local)
+    supervisor = psutil.Process(local.processes.supervisor.call("getPID"))
+    supervisor.suspend()
+    # Longer than one question waits for its answer.
+    waking = threading.Timer(4, supervisor.resume)
+    waking.start()
+    try:
+        assert not local.processes.start()
+    finally:
+        waking.cancel()
+        supervisor.resume()
+    assert pid(local) == first
 
 
 def test_destroy_finds_the_orphans_of_a_dead_supervisor(local: Local) -> None:

@@ -17,11 +17,11 @@ from engine.providers.local import strays
 from engine.providers.local.home import Home
 from engine.providers.local.jobs import JOB
 from engine.providers.local.processes import Processes
+from engine.providers.local.supervisor import is_supervisor
 
 _HOME = frozenset({"apps", "broker", "group.json", "jobs", "keys", "logs", "ports.json", "programs", "records", "run",
                    "supervisor", "vault", ".ports.lock", ".processes.lock"})
 _RUNTIME = frozenset({"instance.json", "postgres", "server", "server.new"})
-_SUPERVISOR = "supervisor.supervisord"
 # Files that are written aside and renamed are called so until then.
 _ASIDE = "."
 
@@ -52,7 +52,7 @@ def _processes(home: Home) -> list[psutil.Process]:
 
 def _own(instance: str) -> set[int]:
     found = strays.find(instance)
-    supervisors = {p.pid for p in found if _SUPERVISOR in _arguments(p)}
+    supervisors = {p.pid for p in found if is_supervisor(p)}
     return supervisors | {p.pid for p in found if _ours(p, supervisors)}
 
 
@@ -83,10 +83,3 @@ def _ours(process: psutil.Process, supervisors: set[int]) -> bool:
                 or process.name() == "postgres")
     except (psutil.Error, OSError):
         return True
-
-
-def _arguments(process: psutil.Process) -> list[str]:
-    try:
-        return process.cmdline()
-    except (psutil.Error, OSError):
-        return []

@@ -17,6 +17,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from engine.model.diagnostic import Refused, error
 from engine.providers.local import bound, launch, strays
 from engine.providers.local.files import read_json, write_json, write_private
@@ -25,6 +27,8 @@ from engine.providers.local.home import Home
 _PORT_KEY = "supervisor"
 _START_S = 30.0
 _STOP_S = 60.0
+_SLOW_S = 20.0
+_PROGRAM = "supervisor.supervisord"
 
 
 class Unavailable(Exception):
@@ -62,7 +66,19 @@ class Supervisor:
             raise Unavailable(type(problem).__name__) from None
 
     def alive(self) -> bool:
-        """Whether this environment's own supervisor answers."""
+        """Whether this environment's own supervisor answers. While its process lives it is asked again for a while: on
+        a busy machine it may be slow, and who takes it for dead ends all that runs under it."""
+        deadline = time.monotonic() + _SLOW_S
+        while not self._answers():
+            if time.monotonic() > deadline or self._home.group() is None or not self._lives():
+                return False
+            time.sleep(0.1)
+        return True
+
+    def _lives(self) -> bool:
+        return any(map(is_supervisor, strays.find(self._home.instance)))
+
+    def _answers(self) -> bool:
         try:
             return bool(self.call("getIdentification", timeout_s=3) == strays.cluster_name(self._home.instance)
                         and self.call("getState", timeout_s=3)["statename"] == "RUNNING")
@@ -82,7 +98,7 @@ class Supervisor:
         write_json(self._control, {"port": port, "password": secrets.token_hex(16)})
         self.configure(programs)
         started = subprocess.run(
-            [sys.executable, "-m", "supervisor.supervisord", "-c", str(self._conf)], cwd=self._home.path, check=False,
+            [sys.executable, "-m", _PROGRAM, "-c", str(self._conf)], cwd=self._home.path, check=False,
             env=bound.base_environment() | {strays.INSTANCE: instance}, stdin=subprocess.DEVNULL, capture_output=True,
             text=True, start_new_session=True, umask=0o077, timeout=_START_S)
         deadline = time.monotonic() + _START_S
@@ -117,6 +133,14 @@ class Supervisor:
                 "supervisor.rpcinterface_factory": "supervisor.rpcinterface:make_main_rpcinterface"}}
         sections |= {f"program:{name}": options for name, options in sorted(programs.items())}
         write_private(self._conf, "".join(_section(title, options) for title, options in sections.items()))
+
+
+def is_supervisor(process: psutil.Process) -> bool:
+    """Whether a process is a supervisor, of whatever environment."""
+    try:
+        return _PROGRAM in process.cmdline()
+    except (psutil.Error, OSError):
+        return False
 
 
 def launch_command(program_file: str) -> str:
