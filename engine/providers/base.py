@@ -149,7 +149,8 @@ class Broker(Protocol):
         """Names of consumer groups that begin with `prefix`, sorted."""
 
     def delete_group(self, group: str) -> None:
-        """Forget a group's offsets; no such group is no error."""
+        """See that a group's offsets do not outlive the environment; no such group is no error. Members that were
+        killed may still be in it."""
 
     def client_environment(self) -> Mapping[str, str]:
         """KAFKA_* variables for a process that talks to the broker."""

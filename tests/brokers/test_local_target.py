@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,9 @@ from engine.model.diagnostic import Refused
 from engine.providers.base import Broker
 from engine.providers.local import strays
 from engine.providers.local.broker import PROGRAM
+from engine.providers.local.brokers import ENGINES
 from engine.providers.local.brokers.engine import BrokerEngine
+from tests.brokers.server import Server
 from tests.local.environment import TAGS, Local, destroyed, open_local, wait_for
 
 NAMESPACE, HUB = "team-tx-evh-kim-dev", "ledger.entry.upserted"
@@ -79,6 +83,46 @@ def test_two_environments_of_one_name_never_meet(tmp_path: Path) -> None:
             assert [b.groups("bo-sync-") for b in brokers] == [[], ["bo-sync-dev-kim-v1"]]
             left.destroy()
             assert not brokers[0].reachable() and brokers[1].reachable()
+
+
+_MEMBER = """
+import sys
+from confluent_kafka import Consumer
+member = Consumer({"bootstrap.servers": sys.argv[1], "group.id": sys.argv[2], "session.timeout.ms": 6000})
+member.subscribe([sys.argv[3]], on_assign=lambda *_: print("joined", flush=True))
+while True:
+    member.poll(0.1)
+"""
+
+
+def let_a_member_die(broker: Broker, group: str) -> None:
+    """A member joins the group and is killed; the broker learns of that when its session ends."""
+    bootstrap = broker.client_environment()["KAFKA_BOOTSTRAP"]
+    member = subprocess.Popen([sys.executable, "-c", _MEMBER, bootstrap, group, HUB], stdout=subprocess.PIPE, text=True)
+    try:
+        assert member.stdout is not None and member.stdout.readline() == "joined\n"
+    finally:
+        member.kill()
+        member.communicate()
+
+
+def test_groups_of_an_own_broker_go_with_it(local: Local) -> None:
+    broker = make(local, "noida")
+    let_a_member_die(broker, "bo-sync-dev-kim-v1")
+    broker.delete_group("bo-sync-dev-kim-v1")
+    assert broker.groups("bo-sync-") == ["bo-sync-dev-kim-v1"]
+
+
+def test_a_group_on_an_external_broker_is_deleted_when_its_dead_members_are_out(local: Local) -> None:
+    with Server.running_or_skip(ENGINES["apache"]) as server:
+        local.make_group()
+        local.apply("namespace", name=NAMESPACE, tags=TAGS, engine="external", bootstrap=server.bootstrap)
+        local.apply("hub", **HUB_SPEC)
+        broker = local.target.broker
+        assert broker is not None
+        let_a_member_die(broker, "bo-sync-dev-kim-v1")
+        broker.delete_group("bo-sync-dev-kim-v1")
+        assert broker.groups("bo-sync-") == []
 
 
 def test_a_killed_broker_comes_back(local: Local) -> None:

@@ -26,6 +26,8 @@ _HUBS = "hub"
 _MS_AN_HOUR = 3_600_000
 # The clock is read from the stamp of a record; an hour is the least that all brokers take.
 _CLOCK_RETENTION_MS = _MS_AN_HOUR
+# For so long, and a little less, a member that was killed counts as one.
+_SESSION_S = 20.0
 
 
 def broker_capabilities(home: Home, processes: Processes,
@@ -279,8 +281,10 @@ class LocalBroker:
         return positions.groups(self._link.require(), prefix)
 
     def delete_group(self, group: str) -> None:
-        """Forget a group's offsets; no such group is no error."""
-        positions.delete_group(self._link.require(), group)
+        """Forget a group's offsets on an external broker; on the environment's own they go with its data."""
+        spec = self._link.namespace()
+        if spec is not None and spec["engine"] == EXTERNAL:
+            positions.delete_group(self._link.require(), group, patience_s=_SESSION_S)
 
     def client_environment(self) -> Mapping[str, str]:
         """KAFKA_* variables; empty where there is no broker."""

@@ -5,6 +5,7 @@ Owns: what cutover, gates and proofs ask of a broker. Must not: create or change
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
@@ -21,6 +22,8 @@ from confluent_kafka.admin import OffsetSpec  # type: ignore[attr-defined]  # re
 from engine.model.diagnostic import Refused, error
 from engine.providers.base import Partition
 from engine.providers.local.brokers.session import CALL_S, Session, answer, code
+
+_ASK_AGAIN_S = 0.5
 
 
 def earliest(session: Session, topic: str) -> Mapping[Partition, int]:
@@ -69,14 +72,20 @@ def groups(session: Session, prefix: str) -> Sequence[str]:
     return sorted(g.group_id for g in told.valid or () if g.group_id.startswith(prefix))
 
 
-def delete_group(session: Session, group: str) -> None:
-    """Forget a group's offsets; no such group is no error; Refused where it has members."""
+def delete_group(session: Session, group: str, *, patience_s: float = 0.0) -> None:
+    """Forget a group's offsets; no such group is no error; Refused where it has members, also after `patience_s`."""
+    deadline = time.monotonic() + patience_s
     with session.told(f"delete group {group}"):
-        try:
-            answer(lambda: session.admin.delete_consumer_groups([group], request_timeout=CALL_S))
-        except KafkaException as problem:
-            if code(problem) != KafkaError.GROUP_ID_NOT_FOUND:
-                raise
+        while True:
+            try:
+                answer(lambda: session.admin.delete_consumer_groups([group], request_timeout=CALL_S))
+                return
+            except KafkaException as problem:
+                if code(problem) == KafkaError.GROUP_ID_NOT_FOUND:
+                    return
+                if code(problem) != KafkaError.NON_EMPTY_GROUP or time.monotonic() > deadline:
+                    raise
+            time.sleep(_ASK_AGAIN_S)
 
 
 def append_stamp(session: Session, topic: str) -> datetime | None:
