@@ -153,6 +153,30 @@ def test_what_a_job_started_goes_with_it(local: Local) -> None:
     assert strays.find(local.home.instance, TXPLAN_JOB="job") == []
 
 
+def test_a_job_may_run_twice_at_once(local: Local) -> None:
+    local.make_group()
+    waits = "import time; print('{}', flush=True); time.sleep(600)"
+    started, ended = threading.Event(), threading.Event()
+    codes: list[int] = []
+
+    def until(events: list[Any]) -> bool:
+        if events:
+            started.set()
+        return ended.is_set()
+
+    first = threading.Thread(target=lambda: codes.append(run(local, waits, until)[0]))
+    first.start()
+    try:
+        assert started.wait(60)
+        [process] = strays.find(local.home.instance, TXPLAN_JOB="job")
+        assert run(local, "print('{}')") == (0, [{}])
+        assert process.is_running() and codes == []
+    finally:
+        ended.set()
+        first.join()
+    assert codes == [-signal.SIGTERM]
+
+
 _RUN = """
 import sys
 from pathlib import Path
@@ -161,15 +185,29 @@ from engine.providers.base import JobSpec
 from engine.providers.local import open_target
 environment = Environment("dev-kim", "local", "txlookup", "team", "kim", "dev", {}, "tx", "d")
 target = open_target(environment, Path(sys.argv[1]))
-target.jobs.run(JobSpec("job", ["sleep", "600"], {}), print, lambda: False)
+target.jobs.run(JobSpec("job", ["sh", "-c", sys.argv[2]], {}), print, lambda: False)
 """
+
+
+def killed_while_it_runs(local: Local, script: str) -> psutil.Process:
+    """The `sleep` of a job that is this shell script, after its txplan was killed."""
+    txplan = subprocess.Popen([sys.executable, "-c", _RUN, str(local.state), script])
+    [sleeps] = wait_for(lambda: [p for p in strays.find(local.home.instance, TXPLAN_JOB="job") if p.name() == "sleep"])
+    txplan.kill()
+    txplan.wait()
+    return sleeps
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends a child with its parent")
 def test_a_job_dies_with_its_txplan(local: Local) -> None:
     local.make_group()
-    txplan = subprocess.Popen([sys.executable, "-c", _RUN, str(local.state)])
-    [job] = wait_for(lambda: [p for p in strays.find(local.home.instance, TXPLAN_JOB="job") if p.name() == "sleep"])
-    txplan.kill()
-    txplan.wait()
+    job = killed_while_it_runs(local, "exec sleep 600")
     wait_for(lambda: not job.is_running())
+
+
+def test_what_a_killed_txplan_left_is_ended_by_the_next(local: Local) -> None:
+    local.make_group()
+    left = killed_while_it_runs(local, "sleep 600 & wait")
+    assert left.is_running()
+    assert run(local, "print('{}')") == (0, [{}])
+    assert not left.is_running() or left.status() == psutil.STATUS_ZOMBIE

@@ -1,19 +1,24 @@
 """Jobs: processes that run to their end as children of txplan.
 
 Owns: starting, hearing and stopping them. Must not: know what a job does, or leave one running: it dies with txplan,
-and what an earlier run left of the same job is ended first.
+and what a killed txplan left of the same job is ended first.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import queue
+import secrets
 import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import IO, Any
+
+import psutil
 
 from engine.providers.base import JobSpec
 from engine.providers.local import bound, strays
@@ -22,6 +27,9 @@ from engine.providers.local.home import Home
 _STOP_S = 60.0
 JOB = "TXPLAN_JOB"
 """The environment variable with the name of the job that a process belongs to."""
+
+_RUN = "TXPLAN_JOB_RUN"
+"""The environment variable with the run of that job: the pid of its txplan, a dash, and a random part."""
 
 OnEvent = Callable[[Mapping[str, Any]], None]
 
@@ -35,9 +43,9 @@ class Jobs:
     def run(self, job: JobSpec, on_event: OnEvent, cancelled: Callable[[], bool]) -> int:
         """Run to the end; JSON objects on its standard output go to `on_event`, the rest to `logs/jobs/<name>.log`.
         Returns the exit code, a negative signal number where it was killed; cancelled: SIGTERM, a minute, SIGKILL."""
-        instance = self._home.instance
-        strays.end(strays.find(instance, **{JOB: job.name}))
-        environment = {**job.environment, **job.secrets, strays.INSTANCE: instance, JOB: job.name,
+        instance, run = self._home.instance, f"{os.getpid()}-{secrets.token_hex(8)}"
+        strays.end(_left_behind(strays.find(instance, **{JOB: job.name})))
+        environment = {**job.environment, **job.secrets, strays.INSTANCE: instance, JOB: job.name, _RUN: run,
                        "PYTHONUNBUFFERED": "1"}
         with (self._home.folder("logs", "jobs") / f"{job.name}.log").open("ab") as log:
             child = bound.start(job.command, directory=self._home.folder("jobs", job.name), environment=environment,
@@ -47,7 +55,18 @@ class Jobs:
             finally:
                 _end(child)
                 # A job's own children go with it.
-                strays.end(strays.find(instance, **{JOB: job.name}))
+                strays.end(strays.find(instance, **{_RUN: run}))
+
+
+def _left_behind(processes: Sequence[psutil.Process]) -> Sequence[psutil.Process]:
+    """Those of runs whose txplan is gone, which else would be the parent of the run's first process. Some jobs, such as
+    feeds, may run twice at once."""
+    found = {}
+    for process in processes:
+        with suppress(psutil.Error, OSError):
+            found[process] = (process.environ().get(_RUN, ""), process.ppid())
+    living = {run for run, parent in found.values() if run.startswith(f"{parent}-")}
+    return [process for process, (run, _) in found.items() if run not in living]
 
 
 def _attend(child: subprocess.Popen[bytes], log: IO[bytes], on_event: OnEvent, cancelled: Callable[[], bool]) -> int:
