@@ -81,6 +81,15 @@ def test_parameters_change_by_reload_or_restart(database: Local) -> None:
     assert "needs" not in database.observe("postgres", SERVER)
 
 
+def test_a_change_that_was_cut_off_before_the_reload_takes_effect(database: Local) -> None:
+    # The file is written, then txplan dies before it tells the server.
+    server = Cluster(database.home, SERVER)
+    server.configure(server.render(database.home.port(f"postgres/{SERVER}"), {"work_mem": "6MB"}))
+    assert database.query("postgres", "SELECT current_setting('work_mem')") != "6MB"
+    _apply_server(database, parameters={"work_mem": "6MB"})
+    assert database.query("postgres", "SELECT current_setting('work_mem')") == "6MB"
+
+
 @pytest.mark.parametrize(("parameters", "code"), [
     ({"work_memory": "7MB"}, "bad-parameter"), ({"work_mem": "much"}, "bad-parameter"),
     ({"work_mem": "7MB'\nport = '1"}, "bad-parameter"), ({"port": "5432"}, "reserved-parameter")])
@@ -121,6 +130,18 @@ def test_rotated_secrets_are_seen_and_take_effect(database: Local) -> None:
     database.apply("database", **TX_DATABASE)
     assert database.query("bo_api", "SELECT 1") == 1
     assert "needs" not in database.observe("database", DATABASE)
+
+
+def test_a_vault_that_cannot_be_opened_hides_no_tags(database: Local) -> None:
+    key = database.home.path / "keys" / "vault.key"
+    content = key.read_bytes()
+    key.unlink()
+    try:
+        assert database.observe("postgres", SERVER) == {**POSTGRES, "needs": ["vault"]}
+        assert database.target.resources["postgres"].foreign(SERVER) is None
+    finally:
+        key.write_bytes(content)
+        key.chmod(0o600)
 
 
 def test_a_killed_server_comes_back_with_its_data(database: Local) -> None:

@@ -21,6 +21,8 @@ from engine.providers.local.cluster import Cluster
 from engine.providers.local.home import Home
 from engine.providers.local.processes import Processes
 
+_RECOVERY_S = 60.0
+
 
 class PostgresType:
     """{name, tags, version, parameters, admin_secret}."""
@@ -74,9 +76,9 @@ class PostgresType:
             _, former = self._home.free_port(self._port_key(name))
             if former is not None:
                 context.emit(Progress(note=f"port {former} is taken by another process; another is chosen"))
-        changed = server.configure(server.render(self._home.port(self._port_key(name)), parameters))
-        started = self._processes.ensure(server.program())
-        if changed and not started:
+        server.configure(server.render(self._home.port(self._port_key(name)), parameters))
+        # Whether or not the file has changed here: an earlier apply may have been cut off before the reload.
+        if not self._processes.ensure(server.program()):
             self._reload(name, context)
         # Last, so that an interrupted change still shows as a difference between the file and the record.
         self._home.save_record(self.type, name, record)
@@ -102,6 +104,10 @@ class PostgresType:
         return fingerprint
 
     def _reload(self, name: str, context: Context) -> None:
+        # Started a moment ago with everything else, it may still be recovering.
+        answers_by = time.monotonic() + _RECOVERY_S
+        while self.ready(name) is not None and time.monotonic() < answers_by and not context.cancelled():
+            time.sleep(0.1)
         with self._access.administer(name) as connection:
             loaded = _one(connection, "SELECT pg_conf_load_time()")
             connection.execute("SELECT pg_reload_conf()")
