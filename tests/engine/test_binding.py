@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from engine.applying.apply import refuse_stale
+from engine.applying.executor import run_change
 from engine.applying.journal import Journal
-from engine.model.diagnostic import Diagnostic, Refused
+from engine.model.change import Action
+from engine.model.diagnostic import Diagnostic, Refused, error
+from engine.model.observation import Observation
 from engine.model.plan import Plan
-from engine.providers.base import Capabilities
+from engine.model.step import Step
+from engine.providers.base import Capabilities, Context
 from tests.support.filekind import FileKind, change, plan_of
 
 NOTHING = Capabilities({}, None)  # type: ignore[arg-type]
@@ -32,6 +37,36 @@ def refused(plan: Plan, kind: FileKind, tmp_path: Path) -> list[Diagnostic]:
     assert caught.value.exit_code == 5
     assert {p: p.read_bytes() for p in kind.folder.iterdir()} == before
     return list(caught.value.diagnostics)
+
+
+class ShutKind(FileKind):
+    """A file that cannot be read refuses."""
+
+    def observe(self, step: Step, capabilities: Capabilities) -> Observation:
+        if self.path(step.address).exists() and self.path(step.address).read_text() == "shut":
+            raise Refused([error("shut", "It is shut.")])
+        return super().observe(step, capabilities)
+
+
+@pytest.mark.parametrize("then", ["{}", "shut"])
+def test_what_is_to_be_deleted_need_not_be_readable(kind: FileKind, tmp_path: Path, then: str) -> None:
+    shut = ShutKind(kind.folder)
+    (kind.folder / "a.json").write_text("{}")
+    delete = replace(change(shut, "a", {}), action=Action.DELETE)
+    if then == "shut":  # It could not be read when the plan was made either.
+        delete = replace(delete, before=None, before_digest=Observation(delete.address, True, unreadable="").digest)
+    (kind.folder / "a.json").write_text("shut")
+    refuse_stale(plan_of(delete), "p", {"file": shut}, NOTHING, Journal(tmp_path / "journal.jsonl"))
+    run_change(delete, shut, NOTHING, Context(lambda _: None, lambda: False))
+    assert not (kind.folder / "a.json").exists()
+
+
+def test_what_is_to_be_changed_must_be_readable(kind: FileKind, tmp_path: Path) -> None:
+    shut = ShutKind(kind.folder)
+    (kind.folder / "a.json").write_text("{}")
+    plan = plan_of(change(shut, "a", {"size": 2}))
+    (kind.folder / "a.json").write_text("shut")
+    assert [d.code for d in refused(plan, shut, tmp_path)] == ["shut"]
 
 
 def test_what_has_not_moved_may_run(kind: FileKind, tmp_path: Path) -> None:

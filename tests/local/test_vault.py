@@ -102,6 +102,24 @@ def test_what_others_may_open_is_refused(vault: Vault, which: str) -> None:
     assert vault.get("token") == "value"
 
 
+@pytest.mark.parametrize("harm", ["lost", "changed", "exposed"])
+def test_what_cannot_be_opened_can_be_deleted(vault: Vault, local: Local, harm: str) -> None:
+    vault.set("token", "value")
+    if harm == "lost":
+        vault.key_file.unlink()
+    elif harm == "changed":
+        vault.file.write_bytes(vault.file.read_bytes()[:-1])
+    else:
+        vault.file.chmod(0o640)
+    vault.delete("token")
+    with pytest.raises(Refused):
+        vault.describe("token")
+    type_ = local.target.resources["vault"]
+    assert type_.observe(VAULT) == {"name": VAULT, "tags": TAGS}
+    type_.delete(VAULT, local.context)
+    assert type_.observe(VAULT) is None and not vault.file.exists() and not vault.key_file.exists()
+
+
 def test_a_vault_is_applied_again_without_loss(vault: Vault, local: Local) -> None:
     vault.set("token", "value")
     local.apply("vault", name=VAULT, tags={**TAGS, "ttl": "2031-01-01"})
