@@ -52,9 +52,18 @@ def run_change(change: Change, kind: Kind, capabilities: Capabilities, context: 
     """Carry out a change and wait until it serves; its figures. Raises Failure, and nothing else."""
     try:
         due = _still_due(change, kind, capabilities)
+        kept = capabilities.applied
+        if kept and due is not None:
+            # Before it moves: what a kill leaves half-way is nobody's drift.
+            kept.drop(str(change.address))
         result = {"already": True} if due is None else kind.apply(due, capabilities, context)
         # Also what is already so: the group that starts again starts its servers, and they take their time.
         _wait_ready(change, kind, capabilities, context)
+        if kept and change.action is not Action.DELETE and not kind.proves:
+            seen = _observe(change, kind, capabilities)
+            values = {key: seen.attributes[key] for key in sorted(change.spec) if key in seen.attributes}
+            if values and seen.exists and not seen.unreadable:
+                kept.put(str(change.address), values)
         return result
     except Interrupted as stopped:
         raise Failure(error("interrupted", f"{change.address} was told to stop.", mend="Apply again to go on.",

@@ -77,5 +77,8 @@ class Change:
     details: Attributes = field(default_factory=dict)
     source: Position | None = None
     positions: Mapping[str, Position] = field(default_factory=dict)
+    drift: tuple[Diff, ...] = ()
+    """What was changed outside since it was last applied: each value as applied (`before`) and live (`after`)."""
+
     expected_s: float | None = None
     """How long it takes by experience; None where there is none."""

@@ -37,6 +37,8 @@ class LiveState:
     by_address: Mapping[Address, Observation]
     orphans: tuple[Observation, ...] = ()
     diagnostics: tuple[Diagnostic, ...] = ()
+    applied: Mapping[Address, Attributes] = field(default_factory=dict)
+    """The values as the last apply left them, of the steps of which they are kept."""
 
     @property
     def digest(self) -> str:

@@ -15,10 +15,11 @@ SNAPSHOT_VERSION = 1
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """One step's live state, and the spec by which it was looked for."""
+    """One step's live state, the spec by which it was looked for, and what the last apply of it left."""
 
     spec: Attributes
     observation: Observation
+    applied: Attributes | None
 
 
 @dataclass(frozen=True, slots=True)

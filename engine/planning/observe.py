@@ -40,7 +40,9 @@ def observe(steps: Iterable[Step], kinds: Mapping[str, Kind], capabilities: Capa
             else:
                 problems.extend(answer)
                 seen[step.address] = Observation(step.address, exists=True, unreadable="it could not be read")
-    return LiveState(seen, tuple(_orphans(listed, capabilities)) if orphans else (), tuple(problems))
+    kept = capabilities.applied
+    applied = {s.address: a for s in listed if kept and (a := kept.get(str(s.address))) is not None}
+    return LiveState(seen, tuple(_orphans(listed, capabilities)) if orphans else (), tuple(problems), applied)
 
 
 def _orphans(steps: list[Step], capabilities: Capabilities) -> Iterable[Observation]:

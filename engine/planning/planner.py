@@ -17,6 +17,7 @@ from engine.model.manifest import Manifest
 from engine.model.observation import LiveState, Observation
 from engine.model.plan import FORMAT_VERSION, Experience, Making, Plan
 from engine.model.step import Step
+from engine.planning.drift import drift_of
 from engine.planning.graph import Graph, environment_of
 from engine.planning.guardrails import Guardrail, judge
 from engine.planning.selection import EVERYTHING, Selection, select
@@ -76,7 +77,8 @@ def _build(graph: Graph, live: LiveState, kinds: Mapping[str, Kind]) -> tuple[li
         decision = decide(step, seen, kinds[step.address.kind], decided, empty)
         decided[step.address] = decision.action
         problems += decision.diagnostics
-        changes.append(_change(step, seen, decision, step.depends_on))
+        change = _change(step, seen, decision, step.depends_on)
+        changes.append(replace(change, drift=drift_of(seen, live.applied.get(step.address))))
     return changes, [*live.diagnostics, *problems, *map(_orphan, live.orphans)]
 
 

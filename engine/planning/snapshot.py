@@ -27,7 +27,8 @@ _MEND = "Take one of this environment: txplan snapshot MANIFEST --out FILE"
 def take(environment: Environment, graph: Graph, live: LiveState, making: Making) -> Snapshot:
     """The observed live state as a snapshot."""
     return Snapshot(SNAPSHOT_VERSION, making.tool_version, making.user, making.host, making.now, environment,
-                    tuple(Seen(step.spec, live.by_address[step.address]) for step in graph.ordered()),
+                    tuple(Seen(step.spec, live.by_address[step.address], live.applied.get(step.address))
+                          for step in graph.ordered()),
                     live.orphans, live.diagnostics)
 
 
@@ -40,7 +41,8 @@ def live_of(snapshot: Snapshot, environment: Environment, graph: Graph, kinds: M
                              f"{ours.target}).", mend=_MEND)])
     held = {seen.observation.address: seen for seen in snapshot.steps}
     found = {a: _one(step, kinds[a.kind], held.get(a)) for a, step in graph.steps.items()}
-    return LiveState(found, snapshot.orphans, snapshot.diagnostics)
+    applied = {a: seen.applied for a, seen in held.items() if seen.applied is not None and a in found}
+    return LiveState(found, snapshot.orphans, snapshot.diagnostics, applied)
 
 
 def _one(step: Step, kind: Kind, seen: Seen | None) -> Observation:

@@ -256,6 +256,19 @@ class LockHolder:
     purpose: str
 
 
+class Applied(Protocol):
+    """What was last applied, step by step, kept where the resources are: what is live otherwise was changed outside."""
+
+    def get(self, step: str) -> Attributes | None:
+        """The live values as the last apply of the step left them, or None where nothing is kept."""
+
+    def put(self, step: str, values: Attributes) -> None:
+        """Keep them."""
+
+    def drop(self, step: str) -> None:
+        """Forget them; nothing kept is no error."""
+
+
 class Lock(Protocol):
     """One apply an environment. The lock is free again when its holder dies."""
 
@@ -278,3 +291,4 @@ class Capabilities:
     apps: AppHost | None = None
     jobs: JobRunner | None = None
     metrics: Metrics | None = None
+    applied: Applied | None = None

@@ -26,7 +26,7 @@ pre { margin: .4rem 0; white-space: pre-wrap; }
   border-radius: 6px; padding: .6rem 1rem; margin: 1rem 0; background: var(--card); }
 .destroys, .refusal, .finding.bad { border-left-color: var(--bad); background: var(--bad-ground); }
 .finding.bad { color: var(--text); }
-.destroys h2, .destroys a, .refusal { color: var(--bad); font-weight: 700; } .destroys h2 { margin: 0; }
+.destroys h2, .destroys a, .refusal { color: var(--bad); font-weight: 700; } .destroys h2, .finding h2 { margin: 0; }
 .destroys ul { columns: 16rem; margin: .4rem 0 0; padding-left: 1.2rem; }
 details { border: 1px solid var(--line); border-radius: 6px; background: var(--card); margin: .5rem 0;
   padding: .45rem .9rem; }

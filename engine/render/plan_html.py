@@ -53,6 +53,10 @@ def _body(plan: Plan, reading: Reading) -> Iterator[str]:
     if reading.refusal:
         yield f'<p class="refusal">{escape(reading.refusal)}</p>'
     yield from (f'<p class="notice">{escape(notice)}</p>' for notice in reading.notices)
+    if reading.drift:
+        lines = "".join(f"<li>{escape(line)}</li>" for line in reading.drift)
+        yield ('<section class="finding" aria-labelledby="drift"><h2 id="drift">Changed outside since it was last '
+               f"applied</h2><ul>{lines}</ul></section>")
     yield from map(_diagnostic, reading.diagnostics)
     yield '<section aria-labelledby="changes"><h2 id="changes" tabindex="-1">Changes</h2>'
     if not reading.blocks:

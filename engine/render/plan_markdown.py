@@ -49,6 +49,12 @@ def _head(reading: Reading) -> Iterator[str]:
     for notice in reading.notices:
         yield ""
         yield f"> [!IMPORTANT]\n> {_text(_cut(notice))}"
+    if reading.drift:
+        yield ""
+        yield "**Changed outside since it was last applied**\n"
+        yield from (f"- {_text(_cut(line))}" for line in reading.drift[:50])
+        if len(reading.drift) > 50:
+            yield f"- and {len(reading.drift) - 50} more"
     if reading.refusal:
         yield ""
         yield f"> [!CAUTION]\n> {_text(reading.refusal)}"

@@ -29,6 +29,10 @@ def _lines(reading: Reading, paint: Paint) -> Iterator[str]:
     for notice in reading.notices:
         yield ""
         yield paint(notice, "warn")
+    if reading.drift:
+        yield ""
+        yield paint("Changed outside since it was last applied", "strong")
+        yield from (f"  {paint(line, 'warn')}" for line in reading.drift)
     if reading.blocks:
         yield ""
         width = max(len(str(b.address)) for b in reading.blocks)

@@ -14,6 +14,7 @@ from engine.model.diagnostic import Diagnostic
 from engine.model.duration import spoken
 from engine.model.plan import Plan
 from engine.model.verdict import Verdict
+from engine.planning.drift import GONE
 from engine.render import words
 from engine.render.paint import MARKS
 
@@ -68,7 +69,7 @@ class Block:
 @dataclass(frozen=True, slots=True)
 class Reading:
     """A whole plan. `destroyed` are the addresses of all that is gone afterwards; `notices` say what a reader must
-    know before the rest."""
+    know before the rest, `drift` what somebody changed outside."""
 
     title: str
     about: str
@@ -76,6 +77,7 @@ class Reading:
     summary: str
     destroyed: tuple[Address, ...]
     notices: tuple[str, ...]
+    drift: tuple[str, ...]
     blocks: tuple[Block, ...]
     footnotes: tuple[str, ...]
     verdicts: tuple[Verdict, ...]
@@ -93,6 +95,7 @@ def read(plan: Plan) -> Reading:
         made=_made(plan), summary=_summary(plan),
         destroyed=tuple(c.address for c in pending if c.action.destroys),
         notices=tuple(_notices(plan)),
+        drift=tuple(_drift(plan)),
         blocks=tuple(_block(c, forced.get(c.address, ())) for c in pending),
         footnotes=tuple(_footnotes(plan)), verdicts=plan.verdicts,
         diagnostics=(*plan.diagnostics, *(v.diagnostic for v in plan.verdicts if v.diagnostic)),
@@ -135,6 +138,19 @@ def _notices(plan: Plan) -> Iterable[str]:
         said = (f"{o.address} ({o.action.value}{f', it waits for {o.because_of}' if o.because_of else ''})"
                 for o in scope.left_out)
         yield f"Left out: {', '.join(said)}."
+
+
+def _drift(plan: Plan) -> Iterable[str]:
+    for change in plan.changes:
+        sets = {d.path: d.after for d in change.diffs}
+        for diff in change.drift:
+            if diff.path == GONE:
+                then = "the plan makes it anew" if change.action is Action.CREATE else "it stays so"
+                yield f"{change.address} was applied, and is gone; {then}"
+                continue
+            then = f"the plan sets {words.value(sets[diff.path])}" if diff.path in sets else "it stays so"
+            yield (f"{change.address} {diff.path}: applied {words.value(diff.before)}, live {words.value(diff.after)}; "
+                   f"{then}")
 
 
 def _footnotes(plan: Plan) -> Iterable[str]:

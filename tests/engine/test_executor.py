@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,11 +11,11 @@ from engine.applying.executor import Failure, run_change, stale
 from engine.model.address import Address
 from engine.model.change import Action, Change, Decision
 from engine.model.observation import Observation
-from engine.providers.base import Context
+from engine.providers.base import Capabilities, Context
 
 HERE = Address("thing", "one")
 NOW = Context(emit=lambda _: None, cancelled=lambda: False)
-CAPABILITIES: Any = SimpleNamespace()
+CAPABILITIES = Capabilities({}, None)  # type: ignore[arg-type]
 
 
 class Thing:

@@ -59,7 +59,8 @@ def _plan(case: Path) -> Plan:
     kinds = discover()
     graph = compile_graph(manifest, kinds)
     state = LiveState({a: _observe(s, live) for a, s in graph.steps.items()},
-                      tuple(Observation(Address("resource", o["name"]), True, o) for o in live.get("orphans", [])))
+                      tuple(Observation(Address("resource", o["name"]), True, o) for o in live.get("orphans", [])),
+                      applied={Address.parse(a): values for a, values in (live.get("applied") or {}).items()})
     now = datetime.fromisoformat(live.get("now", "2026-01-02T00:00:00+00:00")).astimezone(UTC)
     overrides = tuple(Override(name, reason) for name, reason in (live.get("overrides") or {}).items())
     return make_plan(manifest, graph, state, kinds, guardrails.discover(),

@@ -10,6 +10,7 @@ from pathlib import Path
 from engine.model.step import Environment
 from engine.providers.base import Capabilities
 from engine.providers.local.access import Access
+from engine.providers.local.applied import AppliedRecords
 from engine.providers.local.apps import Apps
 from engine.providers.local.broker import broker_capabilities
 from engine.providers.local.database import DatabaseType
@@ -33,4 +34,5 @@ def open_target(environment: Environment, state_dir: Path) -> Capabilities:
              DatabaseType(home, vault, access))
     return Capabilities(
         resources={type_.type: type_ for type_ in types} | dict(hubs), lock=FileLock(state_dir, environment.name),
-        secrets=vault, database=access, broker=broker, apps=apps, jobs=Jobs(home), metrics=Scraper(apps))
+        secrets=vault, database=access, broker=broker, apps=apps, jobs=Jobs(home), metrics=Scraper(apps),
+        applied=AppliedRecords(home))
