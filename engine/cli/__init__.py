@@ -9,6 +9,7 @@ reads the clock for a plan, and that turns what was refused into an exit code:
 from __future__ import annotations
 
 import importlib
+import io
 import os
 import sys
 
@@ -80,6 +81,9 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command line and exit with its code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # A terminal without arrows gets a question mark, not a traceback.
     try:
         code = cli.main(standalone_mode=False)
     except click.exceptions.Abort:

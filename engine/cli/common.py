@@ -34,8 +34,14 @@ VALID_FOR = timedelta(days=1)
 
 
 def state_dir() -> Path:
-    """Where plans, journals, locks and local environments lie: `.txplan` here, or TXPLAN_STATE_DIR."""
-    return Path(os.environ.get(STATE) or ".txplan")
+    """Where plans, journals, locks and local environments lie: TXPLAN_STATE_DIR, or the nearest `.txplan` in this
+    folder and those above it, so that a step into a folder below finds the same environments; else `.txplan` here."""
+    named = os.environ.get(STATE)
+    if named:
+        return Path(named)
+    here = Path.cwd()
+    found = next((folder / ".txplan" for folder in (here, *here.parents) if (folder / ".txplan").is_dir()), None)
+    return Path(".txplan") if found is None or found.parent == here else found
 
 
 class Duration(click.ParamType):
@@ -88,8 +94,14 @@ def painter() -> Callable[[str, str], str]:
 
 def out(text: str) -> None:
     """Write text to standard output as it is."""
-    sys.stdout.write(text)
-    sys.stdout.flush()
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except (OSError, AttributeError) as problem:
+        raise Refused([error("output-unwritable", "The output cannot be written.", str(problem),
+                             "Give standard output a place that takes it.")]) from problem
 
 
 def say(text: str) -> None:
@@ -253,8 +265,13 @@ def remember(plan: Plan) -> None:
     """Keep the plan as the one last reviewed."""
     from engine.planning.planfile import save_plan, write_private
 
-    save_plan(plan, plan_path(plan.environment.name))
-    write_private(last_plan_path(), plan.environment.name + "\n")
+    try:
+        last_plan_path().parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        save_plan(plan, plan_path(plan.environment.name))
+        write_private(last_plan_path(), plan.environment.name + "\n")
+    except (OSError, Refused) as problem:
+        raise Refused([error("state-unwritable", f"The state folder {state_dir()} cannot be written.", str(problem),
+                             f"Make it writable, or name another one in {STATE}.")]) from problem
 
 
 def known_environment(name: str) -> Environment:

@@ -38,7 +38,8 @@ if TYPE_CHECKING:
     from engine.model.verdict import Override
 
 
-def apply_reviewed(path: Path | None, *, overrides: tuple[Override, ...], parallelism: int, as_json: bool) -> int:
+def apply_reviewed(path: Path | None, *, overrides: tuple[Override, ...], parallelism: int, as_json: bool,
+                   confirm: str | None) -> int:
     """Apply a plan file, or the plan last reviewed; the exit code."""
     from engine.planning.planfile import load_plan
 
@@ -54,6 +55,8 @@ def apply_reviewed(path: Path | None, *, overrides: tuple[Override, ...], parall
                              mend="Plan on the live environment: txplan plan MANIFEST")])
     if not as_json:
         out(renderer("plan", "text")(plan, painter()))
+    if plan.destroy and plan.pending:
+        _confirm_destroy(plan, confirm)
     return _apply(plan, overrides=overrides, parallelism=parallelism, as_json=as_json)
 
 

@@ -41,14 +41,14 @@ class AppKind:
     def steps(self, manifest: Manifest) -> Iterable[Step]:
         """The consumer, after the backfill (P6.2), and the API, as soon as there is a schema."""
         hubs = {f"HUB_{h.key.upper()}": h.name for h in manifest.hubs}
-        schema = frozenset({wiring.SCHEMA})
+        schema = frozenset({wiring.SCHEMA, wiring.DATABASE, wiring.POSTGRES})
         yield _step(wiring.CONSUMER, manifest, "consumer", manifest.consumer.replicas,
                     {**hubs, "BATCH_MAX_RECORDS": str(manifest.consumer.batch_records),
                      # Relative: below the replica's own working folder.
                      "STREAM_STATE_DIR": "stream-state"},
                     wiring.CONSUMER_ROLE, [], uses_broker=True,
                     depends_on=schema | {wiring.BACKFILL if manifest.backfill.source else wiring.CUTOVER,
-                                         wiring.CUTOVER, wiring.secret(wiring.CONSUMER_SECRET)})
+                                         wiring.CUTOVER, wiring.NAMESPACE, wiring.secret(wiring.CONSUMER_SECRET)})
         yield _step(wiring.API, manifest, "api", manifest.api.replicas,
                     {"DLQ_WINDOW_S": f"{manifest.slo.dlq_window.total_seconds():.0f}",
                      "PAIRS_SETTLED_S": f"{manifest.slo.pairs_settled_for.total_seconds():.0f}"},
@@ -160,6 +160,8 @@ def _restarts(address: Address, action: Action) -> bool:
     """Whether a dependency's change reaches the app only through a restart."""
     if action in (Action.NOOP, Action.WAIT):
         return False
+    if address in (wiring.POSTGRES, wiring.DATABASE, wiring.NAMESPACE):
+        return action is not Action.UPDATE  # Made anew, it is another place; changed or started, it is the same one.
     return address.kind == "secret" or address == wiring.CUTOVER
 
 

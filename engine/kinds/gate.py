@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from math import floor
 from typing import Any
 
 from engine.kinds import wiring
@@ -120,7 +121,14 @@ def _judge(change: Change, needs: Needs) -> dict[str, Any]:
         return {"outcome": "no-data", "value": None, "limit": limit, "unit": gate.unit, "says": f"no data, {bound}"}
     held = value >= limit if gate.at_least else value <= limit
     return {"outcome": "pass" if held else "fail", "value": round(value, 4), "limit": limit, "unit": gate.unit,
-            "says": f"{value:.4g} {gate.unit} ({gate.basis(measured)}), {bound}"}
+            "says": f"{_shown(value, gate)} {gate.unit} ({gate.basis(measured)}), {bound}"}
+
+
+def _shown(value: float, gate: Gate) -> str:
+    """Rounded away from the limit's good side: 99.996 % is never shown as 100 %."""
+    if gate.at_least:
+        return f"{floor(value * 1000) / 1000:g}"
+    return f"{value:.4g}"
 
 
 KIND = GateKind()

@@ -20,19 +20,18 @@ from engine.model.value import digest
 
 
 def plan_to_json(plan: Plan) -> dict[str, Any]:
-    """The plan as the schema describes it."""
+    """The plan as the schema describes it, with the digest by which an edit is seen."""
     data: dict[str, Any] = encode(plan)
-    return data
+    return {**data, "digest": digest(data)}
 
 
 def plan_id(plan: Plan) -> str:
     """Names a plan: the first 16 hexadecimal digits of the digest of all that it says."""
-    return digest(plan_to_json(plan))[:16]
+    return str(plan_to_json(plan)["digest"])[:16]
 
 
 def write_private(path: Path, text: str) -> None:
-    """Write a file with mode 0600, atomically and through to the disk."""
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    """Write a file with mode 0600, atomically and through to the disk; its folder must be there."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -77,5 +76,10 @@ def load_plan(path: Path) -> Plan:
         raise Refused([error("plan-invalid", f"{path} is no valid plan: {p.message[:200]}",
                              f"At {'/'.join(map(str, p.absolute_path)) or 'the top'}.",
                              "Plan files are not edited by hand: plan again.") for p in problems[:10]])
+    said = data.pop("digest")
+    if digest(data) != said:
+        raise Refused([error("plan-edited", f"{path} is not as txplan wrote it.",
+                             "What it shows may not be what it does.", "Plan files are not edited: plan again.")],
+                      exit_code=5)
     plan: Plan = decode(Plan, data)
     return plan

@@ -52,6 +52,9 @@ def decide(step: Step, seen: Observation, kind: Kind, decided: Mapping[Address, 
         decision = kind.decide(step, Observation(step.address, exists=False, notes=seen.notes), upstream)
         if not seen.exists or seen.unreadable:
             return decision
+        if decision.action is Action.CREATE:
+            # It is there, and goes with what holds it: a reader shall see that something is destroyed.
+            decision = replace(decision, action=Action.REPLACE)
         return replace(decision, reasons=(
             Reason("contained", f"{hollow[0]} is made anew, and with it what it holds.", because_of=hollow[0]),))
     if not seen.exists:

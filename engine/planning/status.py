@@ -32,6 +32,7 @@ class Status:
 
     environment: str
     exists: bool
+    servers: Mapping[str, str]
     database: str
     revisions: tuple[str, ...]
     cutover: CutoverRecord | None
@@ -52,17 +53,32 @@ def read_status(environment: Environment, capabilities: Capabilities) -> Status:
     samples = [s for app in apps for s in needs.metrics.scrape(app.name)]
     up = not trouble
     return Status(
-        environment.name, bool(group), trouble or "answers",
+        environment.name, bool(group), _servers(capabilities), trouble or "answers",
         tuple(live_revisions(needs.database)) if up else (), active_cutover(needs.database) if up else None,
         tuple(apps), {app.name: why for app in apps if (why := needs.apps.ready(app.name)) is not None},
         summary_now(samples), _rows(needs) if up else {}, _proofs(needs) if up else (), capabilities.lock.holder())
 
 
+def _servers(capabilities: Capabilities) -> dict[str, str]:
+    """The environment's resources that serve by themselves: `up`, or what they need."""
+    found: dict[str, str] = {}
+    for type_ in ("postgres", "namespace"):
+        resource = capabilities.resources[type_]
+        for name in resource.inventory():
+            live = resource.observe(name)
+            if live is not None:
+                needs = live.get("needs")
+                engine = f" ({live['engine']})" if "engine" in live else ""
+                found[f"{type_} {name}{engine}"] = f"needs {', '.join(map(str, needs))}" if isinstance(
+                    needs, list | tuple) and needs else "up"
+    return found
+
+
 def _rows(needs: Needs) -> dict[str, int]:
-    """Rows of the tables, as PostgreSQL's statistics have them, and those in the DLQ, counted."""
+    """Rows of the tables and of the DLQ, counted: an estimate reads as a loss after a crash."""
     found = read(needs.database, sql.SQL(
-        "SELECT relname, n_live_tup FROM pg_stat_user_tables WHERE schemaname = 'bo' "
-        "AND relname IN ('ledger_entries', 'payment_orders') ORDER BY 1"), {})
+        "SELECT 'ledger_entries', count(*) FROM bo.ledger_entries "
+        "UNION ALL SELECT 'payment_orders', count(*) FROM bo.payment_orders ORDER BY 1"), {})
     dead = read(needs.database, sql.SQL("SELECT count(*) FROM bo.consumer_dlq_events WHERE resolved_at IS NULL"), {})
     return {**{str(name): int(count) for name, count in found}, **({"dlq": int(dead[0][0])} if dead else {})}
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 
-from engine.model.codec import encode
 from engine.model.plan import Plan
+from engine.planning.planfile import plan_to_json
 from engine.render.paint import Paint
 
 
 def render(plan: Plan, paint: Paint) -> str:
     """One JSON object on one line; the same data as a plan file."""
-    return json.dumps(encode(plan), ensure_ascii=False) + "\n"
+    return json.dumps(plan_to_json(plan), ensure_ascii=False) + "\n"

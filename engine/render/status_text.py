@@ -22,6 +22,8 @@ def _lines(status: Status, paint: Paint) -> Iterator[str]:
         yield f"  {paint('locked', 'warn')}    by {status.lock.who} on {status.lock.host} ({status.lock.purpose})"
     if not status.exists:
         return
+    for server, state in status.servers.items():
+        yield f"  server    {server}, {paint(state, 'good' if state == 'up' else 'bad')}"
     rows = " · ".join(f"{name} {count:,}" for name, count in status.rows.items())
     yield (f"  database  {status.database}, revision {', '.join(status.revisions) or 'none'}"
            f"{f', {rows}' if rows else ''}")
@@ -31,11 +33,14 @@ def _lines(status: Status, paint: Paint) -> Iterator[str]:
                f"group {cut.group}")
     for app in status.apps:
         waiting = status.waiting.get(app.name)
+        down = app.running < app.replicas
         state = paint(f"waits: {waiting}", "bad") if waiting else paint("ready", "good")
+        if down and not waiting:
+            state = paint("not supervised; apply starts it again", "bad")
         yield (f"  app       {app.name} {app.revision}, {app.running} of {app.replicas} running, {state}, "
                f"{' '.join(app.endpoints)}")
     if status.now:
-        yield f"  now       {words.facts({k: round(v, 3) for k, v in status.now.items()})}"
+        yield f"  now       {words.facts({k: f'{v:.3f}'.rstrip('0').rstrip('.') for k, v in status.now.items()})}"
     for proof in status.proofs:
         yield (f"  {paint(proof.outcome.ljust(9), _OUTCOMES.get(proof.outcome, 'dim'))} {proof.step}: {proof.says} "
                + paint(f"({proof.at:%Y-%m-%d %H:%M:%SZ})", "dim"))

@@ -22,15 +22,17 @@ Examples:
 @click.option("--auto-approve", is_flag=True, help="Do not ask.")
 @click.option("--parallelism", type=click.IntRange(1, 64), default=8, show_default=True,
               help="How many steps run at once.")
+@click.option("--confirm", metavar="NAME", help="For a plan that destroys: the environment's name.")
 @override_options
 @json_option
 @click.pass_context
 def command(ctx: click.Context, what: Path | None, auto_approve: bool, parallelism: int, overridden: tuple[str, ...],
-            reason: str | None, as_json: bool) -> None:
+            reason: str | None, confirm: str | None, as_json: bool) -> None:
     """Carry out a plan.
 
     Without an argument, the plan last reviewed; with a plan file, that plan; with a manifest, a new plan that is shown
-    and asked about. A plan that you reviewed is not asked about again. Ctrl-C stops cleanly: what runs finishes or is
+    and asked about. A plan that you reviewed is not asked about again, but for one that destroys the
+    environment: that one asks for its name. Ctrl-C stops cleanly: what runs finishes or is
     recorded as interrupted, nothing new starts, and the next apply goes on from there.
     """
     from engine.cli.running import apply_manifest, apply_reviewed
@@ -39,4 +41,4 @@ def command(ctx: click.Context, what: Path | None, auto_approve: bool, paralleli
     if what is not None and what.suffix in (".yaml", ".yml"):
         ctx.exit(apply_manifest(what, destroy=False, approved=auto_approve, overrides=overrides,
                                 parallelism=parallelism, as_json=as_json))
-    ctx.exit(apply_reviewed(what, overrides=overrides, parallelism=parallelism, as_json=as_json))
+    ctx.exit(apply_reviewed(what, overrides=overrides, parallelism=parallelism, as_json=as_json, confirm=confirm))

@@ -48,6 +48,7 @@ def command(manifest: Path, orders: str | None, ledger: str | None, synthetic: i
     from engine.model.manifest import FilesSource, SyntheticSource
     from engine.providers.base import Context
 
+    _refuse_what_would_be_ignored(orders, ledger, synthetic, shares)
     hand = at_hand(manifest, as_json=as_json)
     if synthetic is not None:
         source: FilesSource | SyntheticSource = SyntheticSource(payments=synthetic, **shares)
@@ -73,6 +74,17 @@ def command(manifest: Path, orders: str | None, ledger: str | None, synthetic: i
 
         say("")
         out(f"Fed: {facts(result)}\n")
+
+
+def _refuse_what_would_be_ignored(orders: str | None, ledger: str | None, synthetic: int | None,
+                                  shares: dict[str, Any]) -> None:
+    if (orders is None) != (ledger is None):
+        raise click.UsageError("--orders and --ledger go together.")
+    if orders is not None and synthetic is not None:
+        raise click.UsageError("Feed files (--orders, --ledger) or --synthetic events, not both.")
+    faults = [f"--{name.replace('_', '-')}" for name, share in shares.items() if name != "seed" and share]
+    if synthetic is None and faults:
+        raise click.UsageError(f"{', '.join(faults)} need --synthetic N: files are fed as they are.")
 
 
 def _own_source(manifest: Manifest) -> Any:

@@ -19,6 +19,16 @@ Examples:
 """
 
 
+def _check(path: Path) -> None:
+    """What was just written is held against the schema like any manifest; a bad one does not stay."""
+    from engine.load import load_manifest
+
+    manifest, found = load_manifest(path, today=datetime.now(UTC).date())
+    if manifest is None:
+        path.unlink()
+        raise Refused(found)
+
+
 def _me() -> str:
     return re.sub(r"[^a-z0-9]", "", getpass.getuser().lower())[:10] or "me"
 
@@ -28,7 +38,8 @@ def _me() -> str:
 @click.option("--env", default="dev", show_default=True, help="dev, test, stage or prod.")
 @click.option("--project", default="txlookup", show_default=True, help="The project's token in names and tags.")
 @click.option("--team", default="team4", show_default=True, help="The team's token in names.")
-@click.option("--ttl-days", default=14, show_default=True, help="For how many days the environment may live.")
+@click.option("--ttl-days", default=14, show_default=True, type=click.IntRange(1, 3650),
+              help="For how many days the environment may live.")
 @click.option("--out", "path", type=click.Path(path_type=Path), help="The file to write.")
 def command(owner: str, env: str, project: str, team: str, ttl_days: int, path: Path | None) -> None:
     """Write a first manifest, ready for `txplan plan`."""
@@ -37,9 +48,11 @@ def command(owner: str, env: str, project: str, team: str, ttl_days: int, path: 
     path = path or Path("manifests") / f"{env}-{owner}.yaml"
     text = first_manifest(owner, env, project, team, datetime.now(UTC).date() + timedelta(days=ttl_days))
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.parent == Path("manifests"):
+            path.parent.mkdir(exist_ok=True)
         with path.open("x", encoding="utf-8") as file:
             file.write(text)
+        _check(path)
     except FileExistsError as problem:
         raise Refused([error("exists", f"{path} exists already, and is left as it is.",
                              mend="Name another file with --out.")]) from problem

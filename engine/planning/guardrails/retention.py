@@ -28,7 +28,7 @@ class Retention:
         """Blocks a cutover whose stream would begin before what the hubs still keep."""
         change = change_of(plan, wiring.CUTOVER)
         if change is None or change.action is not Action.RUN:
-            yield passed(self, "no cutover is taken")
+            yield passed(self, "this plan takes no new cutover")
             return
         spec: Any = change.spec
         age = max(now - datetime.fromisoformat(spec["at"]), timedelta()) if spec["at"] else timedelta()

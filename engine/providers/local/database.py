@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import psycopg
@@ -124,7 +125,9 @@ class DatabaseType:
         try:
             with self._access.administer(record["server"]) as session:
                 session.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
-                _drop_roles(session, record["owner"])
+                # Logins that another database on this server still needs stay; they go with the server.
+                with suppress(psycopg.errors.DependentObjectsStillExist):
+                    _drop_roles(session, record["owner"])
         except (Refused, psycopg.OperationalError):
             pass
         self._home.drop_record(self.type, name)
