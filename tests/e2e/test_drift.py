@@ -29,7 +29,9 @@ def _drift(stage: Stage) -> tuple[int, list[dict[str, Any]], list[str]]:
 def test_drift_is_told_apart_and_mended(up: Stage) -> None:
     assert _drift(up) == (0, [], [])
     before = _spec(up)["retention_hours"]
-    up.write(hubs={"ledger": {"retention": "5d"}})
+    # What other tests set of the hub stays: this one is about the retention alone.
+    ledger = up.values.get("hubs", {}).get("ledger", {})
+    up.write(hubs={"ledger": {**ledger, "retention": "5d"}})
     assert _drift(up) == (0, [], []), "what the manifest changes is no drift"
     _set_retention(up, 48.0)
     code, [found], _ = _drift(up)
