@@ -43,7 +43,7 @@ class SmokeKind:
     name = "smoke"
     proves = True
     reads_by = ("environment", "of_service", "source", "events_per_s", "requests_per_s", "duration_s",
-                "dlq_window_s")
+                "error_window_s")
     ready_seconds = 5.0
 
     def steps(self, manifest: Manifest) -> Iterable[Step]:
