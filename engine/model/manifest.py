@@ -15,6 +15,7 @@ from engine.model.value import Attributes
 from engine.model.verdict import DestroyLimit
 
 BrokerEngine = Literal["noida", "tansu", "apache", "external"]
+Access = Literal["public", "private"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +191,7 @@ class Manifest:
     slo: Slo
     migrations: str
     max_destroy: DestroyLimit
+    access: Access
     values: Attributes = field(default_factory=dict)
     positions: Mapping[str, Position] = field(default_factory=dict)
 
