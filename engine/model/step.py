@@ -36,3 +36,5 @@ class Environment:
     tags: Mapping[str, str]
     short: str
     env_short: str
+    access: str = "public"
+    """Who reaches it: `public` or `private`, where every connection is encrypted (P3.2)."""

@@ -35,7 +35,7 @@ def environment_of(manifest: Manifest) -> Environment:
     """Who the manifest's environment is."""
     names = manifest.names
     return Environment(manifest.environment, manifest.target, names.project, names.team, names.owner, names.env,
-                       tags(manifest), names.short, names.env_short)
+                       tags(manifest), names.short, names.env_short, manifest.access)
 
 
 def compile_graph(manifest: Manifest, kinds: Mapping[str, Kind]) -> Graph:
