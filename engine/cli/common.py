@@ -17,6 +17,7 @@ from engine.model.diagnostic import Diagnostic, Refused, Severity, error
 
 if TYPE_CHECKING:
     from engine.kinds.base import Kind
+    from engine.model.evidence import Promotion
     from engine.model.manifest import Manifest
     from engine.model.observation import LiveState
     from engine.model.plan import Making, Plan
@@ -206,6 +207,11 @@ def last_plan_path() -> Path:
     return state_dir() / "plans" / "last"
 
 
+def evidence_folder(environment: str) -> Path:
+    """Where the evidence of an environment lies."""
+    return state_dir() / "evidence" / environment
+
+
 def making(valid_for: timedelta = VALID_FOR, overrides: tuple[Override, ...] = (),
            environment: str | None = None) -> Making:
     """When, by whom and with what a plan is made here and now, with how its steps went here before."""
@@ -233,6 +239,8 @@ class Asked(TypedDict, total=False):
     overrides: tuple[Override, ...]
     only: tuple[str, ...]
     exclude: tuple[str, ...]
+    prove: bool
+    promotion: Promotion | None
 
 
 def make_plan(hand: AtHand, **asked: Unpack[Asked]) -> Plan:
@@ -258,7 +266,8 @@ def _plan(hand: Compiled, live: LiveState, snapshot_at: datetime | None, **asked
     return pure_plan(hand.manifest, hand.graph, live, hand.kinds, guardrails.discover(),
                      making(asked.get("valid_for", VALID_FOR), asked.get("overrides", ()), hand.environment.name),
                      destroy=asked.get("destroy", False), snapshot_at=snapshot_at,
-                     selection=Selection(asked.get("only", ()), asked.get("exclude", ())))
+                     selection=Selection(asked.get("only", ()), asked.get("exclude", ())),
+                     prove=asked.get("prove", False), promotion=asked.get("promotion"))
 
 
 def remember(plan: Plan) -> None:
@@ -289,3 +298,10 @@ def known_environment(name: str) -> Environment:
         raise Refused([error("unknown-environment", f"No environment {name!r} was planned here.",
                              f"Known here: {known}.", "Name a manifest, or plan one first.")])
     return load_plan(stored).environment
+
+
+def environment_name(env: str) -> str:
+    """The name of the environment of a manifest's path, or the name as it was given; it need not be known here."""
+    if env.endswith((".yaml", ".yml")) or Path(env).is_file():
+        return known_environment(env).name
+    return env

@@ -8,34 +8,41 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
 import click
 
 from engine.cli.common import (
+    Asked,
     at_hand,
     colour,
+    evidence_folder,
     last_plan_path,
     make_plan,
+    making,
     open_target,
     out,
     painter,
     plan_path,
     remember,
     say,
+    show_diagnostics,
     state_dir,
 )
-from engine.model.diagnostic import Refused, error
+from engine.model.diagnostic import Refused, Severity, error
 from engine.model.plan import Plan
 from engine.render import renderer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
+    from engine.kinds.base import Kind
     from engine.model.event import Event
     from engine.model.verdict import Override
+    from engine.providers.base import Capabilities
 
 
 def apply_reviewed(path: Path | None, *, overrides: tuple[Override, ...], parallelism: int, as_json: bool,
@@ -60,16 +67,15 @@ def apply_reviewed(path: Path | None, *, overrides: tuple[Override, ...], parall
     return _apply(plan, overrides=overrides, parallelism=parallelism, as_json=as_json)
 
 
-def apply_manifest(path: Path, *, destroy: bool, overrides: tuple[Override, ...], parallelism: int, as_json: bool,
-                   approved: bool = False, confirm: str | None = None) -> int:
-    """Plan, show, ask and apply; the exit code."""
-    hand = at_hand(path, as_json=as_json)
-    plan = make_plan(hand, destroy=destroy, overrides=overrides)
+def apply_manifest(path: Path, *, parallelism: int, as_json: bool, approved: bool = False, confirm: str | None = None,
+                   plan_only: bool = False, **asked: Unpack[Asked]) -> int:
+    """Plan what is asked for, show, ask and apply; the exit code."""
+    plan = make_plan(at_hand(path, as_json=as_json), **asked)
     remember(plan)
     out(renderer("plan", "json" if as_json else "text")(plan, painter()))
-    if not plan.pending or not plan.can_apply():
+    if not plan.pending or not plan.can_apply() or plan_only:
         return plan.exit_code(detailed=False)
-    if destroy:
+    if plan.destroy:
         _confirm_destroy(plan, confirm)
     elif not approved:
         _ask()
@@ -114,10 +120,29 @@ def _apply(plan: Plan, *, overrides: tuple[Override, ...], parallelism: int, as_
         recheck(plan, kinds, capabilities, rails, datetime.now(UTC))
         refuse_stale(plan, name, kinds, capabilities, journal)
         with _view(plan, as_json=as_json) as emit:
-            _, code = Apply(plan, name, kinds, capabilities, journal, emit, stop, parallelism).run()
+            closing, code = Apply(plan, name, kinds, capabilities, journal, emit, stop, parallelism).run()
+        if code == 0 and not plan.destroy and plan.scope is None:
+            _leave_evidence(plan, name, closing.run, kinds, capabilities, as_json=as_json)
     if not as_json and code in (0, 4):
         _closing_words(plan, code)
     return code
+
+
+def _leave_evidence(plan: Plan, plan_name: str, run: str, kinds: Mapping[str, Kind], capabilities: Capabilities, *,
+                    as_json: bool) -> None:
+    """Keep what a whole apply proved, where everything is green; say why there is none where it is not."""
+    from engine.planning.evidence import gather, green
+    from engine.planning.evidence_file import save_evidence
+    from engine.planning.recheck import live_of
+
+    record = gather(plan, plan_name, run, live_of(plan, kinds, capabilities), kinds, making())
+    wanting = green(record)
+    if wanting:
+        show_diagnostics([replace(d, severity=Severity.WARNING) for d in wanting], as_json=as_json)
+        return
+    path = save_evidence(record, evidence_folder(plan.environment.name))
+    if not as_json:
+        say(f"Evidence: {path.stem[:12]}. See it: txplan evidence show {plan.environment.name}")
 
 
 @contextlib.contextmanager

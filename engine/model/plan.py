@@ -11,6 +11,7 @@ from graphlib import TopologicalSorter
 from engine.model.address import Address
 from engine.model.change import Action, Change
 from engine.model.diagnostic import Diagnostic, Severity
+from engine.model.evidence import Promotion
 from engine.model.step import Environment
 from engine.model.verdict import DestroyLimit, Outcome, Override, Verdict
 
@@ -82,6 +83,8 @@ class Plan:
     """The part that it was asked for; None where it is the whole."""
     snapshot_at: datetime | None = None
     """When the snapshot was taken that it was made from; None where it was made from the live environment."""
+    promotion: Promotion | None = None
+    """The evidence of another environment that it builds on; None where it builds on none."""
 
     @property
     def pending(self) -> tuple[Change, ...]:

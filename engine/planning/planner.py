@@ -13,6 +13,7 @@ from engine.kinds.base import NOTHING_TO_REMOVE, Kind, because_upstream, changin
 from engine.model.address import Address
 from engine.model.change import Action, Change, Decision, Reason
 from engine.model.diagnostic import Diagnostic, Severity, warning
+from engine.model.evidence import Promotion
 from engine.model.manifest import Manifest
 from engine.model.observation import LiveState, Observation
 from engine.model.plan import FORMAT_VERSION, Experience, Making, Plan
@@ -25,14 +26,16 @@ from engine.planning.selection import EVERYTHING, Selection, select
 
 def make_plan(manifest: Manifest, graph: Graph, live: LiveState, kinds: Mapping[str, Kind],
               guardrails: Sequence[Guardrail], making: Making, *, destroy: bool = False,
-              selection: Selection = EVERYTHING, snapshot_at: datetime | None = None) -> Plan:
+              selection: Selection = EVERYTHING, snapshot_at: datetime | None = None, prove: bool = False,
+              promotion: Promotion | None = None) -> Plan:
     """The plan that makes the live environment, or the selected part of it, what the graph says, or with `destroy`
-    makes it nothing; `snapshot_at` says how old `live` is where it was not read just now."""
-    changes, problems = _remove(graph, live, kinds) if destroy else _build(graph, live, kinds)
+    makes it nothing; `snapshot_at` says how old `live` is where it was not read just now. With `prove` every proof is
+    taken anew; `promotion` is the evidence that it builds on."""
+    changes, problems = _remove(graph, live, kinds) if destroy else _build(graph, live, kinds, prove=prove)
     plan = Plan(FORMAT_VERSION, making.tool_version, making.user, making.host, environment_of(manifest), destroy,
                 manifest.file, manifest.digest, live.digest, making.now, making.now + making.valid_for, tuple(changes),
                 diagnostics=tuple(problems), overrides=making.overrides, max_destroy=manifest.max_destroy,
-                snapshot_at=snapshot_at)
+                snapshot_at=snapshot_at, promotion=promotion)
     plan = select(plan, selection)
     plan = replace(plan, changes=tuple(_expected(c, making.history) for c in plan.changes))
     return replace(plan, verdicts=judge(guardrails, plan, live, making.now))
@@ -70,7 +73,8 @@ def decide(step: Step, seen: Observation, kind: Kind, decided: Mapping[Address, 
     return decision
 
 
-def _build(graph: Graph, live: LiveState, kinds: Mapping[str, Kind]) -> tuple[list[Change], list[Diagnostic]]:
+def _build(graph: Graph, live: LiveState, kinds: Mapping[str, Kind], *,
+           prove: bool) -> tuple[list[Change], list[Diagnostic]]:
     changes: list[Change] = []
     problems: list[Diagnostic] = []
     decided: dict[Address, Action] = {}
@@ -78,6 +82,8 @@ def _build(graph: Graph, live: LiveState, kinds: Mapping[str, Kind]) -> tuple[li
     for step in graph.ordered():
         seen = live.by_address[step.address]
         decision = decide(step, seen, kinds[step.address.kind], decided, empty)
+        if prove and kinds[step.address.kind].proves and decision.action is Action.NOOP:
+            decision = Decision(Action.RUN, (Reason("asked", "It is to be proven anew."),), details=decision.details)
         decided[step.address] = decision.action
         problems += decision.diagnostics
         change = _change(step, seen, decision, step.depends_on)

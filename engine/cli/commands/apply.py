@@ -23,11 +23,12 @@ Examples:
 @click.option("--parallelism", type=click.IntRange(1, 64), default=8, show_default=True,
               help="How many steps run at once.")
 @click.option("--confirm", metavar="NAME", help="For a plan that destroys: the environment's name.")
+@click.option("--prove", is_flag=True, help="Of a manifest: take every proof anew, also where nothing changed.")
 @override_options
 @json_option
 @click.pass_context
-def command(ctx: click.Context, what: Path | None, auto_approve: bool, parallelism: int, overridden: tuple[str, ...],
-            reason: str | None, confirm: str | None, as_json: bool) -> None:
+def command(ctx: click.Context, what: Path | None, auto_approve: bool, parallelism: int, prove: bool,
+            overridden: tuple[str, ...], reason: str | None, confirm: str | None, as_json: bool) -> None:
     """Carry out a plan.
 
     Without an argument, the plan last reviewed; with a plan file, that plan; with a manifest, a new plan that is shown
@@ -39,6 +40,8 @@ def command(ctx: click.Context, what: Path | None, auto_approve: bool, paralleli
 
     overrides = asked_overrides(overridden, reason)
     if what is not None and what.suffix in (".yaml", ".yml"):
-        ctx.exit(apply_manifest(what, destroy=False, approved=auto_approve, overrides=overrides,
+        ctx.exit(apply_manifest(what, approved=auto_approve, overrides=overrides, prove=prove,
                                 parallelism=parallelism, as_json=as_json))
+    if prove:
+        raise click.UsageError("--prove goes with a manifest; a plan says itself what it proves.")
     ctx.exit(apply_reviewed(what, overrides=overrides, parallelism=parallelism, as_json=as_json, confirm=confirm))

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from engine.cli.common import json_option, out, painter, say, state_dir
+from engine.cli.common import environment_name, json_option, out, painter, say, state_dir
 from engine.model.diagnostic import Refused, error
 
 if TYPE_CHECKING:
@@ -32,7 +31,7 @@ def command(env: str, run: str | None, as_json: bool) -> None:
     """
     from engine.applying.journal import Journal
 
-    name = _name(env)
+    name = environment_name(env)
     journal = Journal(state_dir() / "journal" / f"{name}.jsonl")
     runs = journal.runs()
     if not runs:
@@ -49,14 +48,6 @@ def command(env: str, run: str | None, as_json: bool) -> None:
         raise Refused([error("unknown-run", f"{len(found)} runs of {name} are called {run!r}.",
                              mend=f"See them: txplan history {name}")])
     _show(found[0], as_json=as_json)
-
-
-def _name(env: str) -> str:
-    if env.endswith((".yaml", ".yml")) or Path(env).is_file():
-        from engine.cli.common import known_environment
-
-        return known_environment(env).name
-    return env
 
 
 def _as_json(run: Run) -> str:
