@@ -55,7 +55,10 @@ def _promotion(manifest: Path, max_age: timedelta, *, as_json: bool) -> Promotio
 
     hand = at_hand(manifest, as_json=as_json)
     name = hand.environment.name
-    kept = all_evidence(evidence_folder(name))
+    try:
+        kept = all_evidence(evidence_folder(name))
+    except Refused as unusable:
+        raise Refused(unusable.diagnostics, exit_code=REFUSED) from unusable
     if not kept:
         raise Refused([error("no-evidence", f"There is no evidence of {name} here.", mend=f"Apply it to green gates: "
                              f"txplan apply {manifest}", rule="P3.2")], exit_code=REFUSED)
