@@ -69,10 +69,9 @@ def assemble(steps: Iterable[Step]) -> Graph:
 
 
 def _cycles(edges: nx.DiGraph[Address], steps: Mapping[Address, Step]) -> list[Diagnostic]:
-    try:
-        found = nx.find_cycle(edges)
-    except nx.NetworkXNoCycle:
+    if nx.is_directed_acyclic_graph(edges):  # In one pass; the search for a cycle may pass a step again and again.
         return []
+    found = nx.find_cycle(edges)
     path = [edge[0] for edge in found] + [found[0][0]]
     text = " → ".join(str(a) for a in path)
     return [error("cycle", f"These steps wait for each other: {text}.", mend="Take one of the dependencies out.",
