@@ -263,8 +263,8 @@ def main(sizes: list[int], alone: list[int], limit: float) -> None:
     for step in STEPS:
         one, other = found[before, step], found[last, step]
         table.add_row(step, f"{other.seconds / one.seconds:.1f}", f"{other.megabytes / one.megabytes:.1f}")
-    console.print(table, f"N log N would be {allowed:.1f}. One synced append takes {floor * 1e3:.2f} ms, so {last:,} in "
-                  f"turn would take {floor * last:.1f} s; the apply took {found[last, 'apply'].seconds:.1f} s.")
+    console.print(table, f"N log N would be {allowed:.1f}. One synced append takes {floor * 1e3:.2f} ms, {last:,} in "
+                         f"turn {floor * last:.1f} s; the apply took {found[last, 'apply'].seconds:.1f} s.")
 
 
 def numbers(text: str) -> list[int]:
