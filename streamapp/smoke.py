@@ -29,7 +29,6 @@ from streamapp.report import JobError
 from streamapp.settings import Kafka, kafka_settings, postgres_settings
 
 PREFIX: Final = "txplan-smoke-"
-_PATIENCE_S: Final = 45.0
 _POLL_S: Final = 0.2
 
 _SWEEP: Final = (
@@ -44,9 +43,10 @@ _DEAD: Final = """SELECT error_class FROM bo.consumer_dlq_events
 
 
 class SmokeSpec(msgspec.Struct, forbid_unknown_fields=True):
-    """SMOKE_SPEC: `api` is the API's base URL."""
+    """SMOKE_SPEC: `api` is the API's base URL; `patience_s` is for how long each thing is waited for."""
 
     api: str
+    patience_s: float = 45.0
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ def main(_: list[str]) -> int:
 
 class _Smoke:
     def __init__(self, spec: SmokeSpec, token: str, kafka: Kafka, connection: psycopg.Connection[Any]) -> None:
-        self._api, self._token, self._kafka, self._db = spec.api, token, kafka, connection
+        self._spec, self._token, self._kafka, self._db = spec, token, kafka, connection
         self._producer = Producer(kafka.librdkafka() | {"acks": "all", "enable.idempotence": True,
                                                         "message.timeout.ms": 15_000})
         self._ends: dict[tuple[str, int], int] = {}
@@ -141,7 +141,7 @@ class _Smoke:
 
     def _get(self, path: str, token: str | None) -> tuple[int, dict[str, Any]]:
         """Status and JSON body; status 0 where nobody answers."""
-        request = urllib.request.Request(self._api + path)
+        request = urllib.request.Request(self._spec.api + path)
         if token is not None:
             request.add_header("Authorization", f"Bearer {token}")
         try:
@@ -155,7 +155,7 @@ class _Smoke:
 
     def _until(self, holds: Callable[[], bool]) -> bool:
         """Whether it comes to hold in time."""
-        until = time.monotonic() + _PATIENCE_S
+        until = time.monotonic() + self._spec.patience_s
         while not holds():
             if time.monotonic() > until:
                 return False

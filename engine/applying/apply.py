@@ -1,16 +1,17 @@
 """Apply: a plan carried out in topological order, many steps at once, told as events.
 
 Owns threads, the order of events and a clean stop. Events are journalled and emitted from one thread, in the order in
-which they happened. Must not: read the manifest, print, or prompt.
+which they happened; a step begins when the journal has it on the disk. Must not: read the manifest, print, or prompt.
 """
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import secrets
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -91,47 +92,60 @@ class Apply:
         self._inbox: queue.Queue[Event | _Done] = queue.Queue()
         self._changes = {c.address: c for c in plan.pending}
         self._scheduler = Scheduler(plan.waits())
+        self._untold: list[Event] = []
         self._failures: list[Failure] = []
         self._succeeded = self._skipped = self._running = 0
 
     def run(self) -> tuple[ApplyFinished, int]:
         """Carry the plan out; the closing event and the exit code (0, 1, 3, 4, 5 or 130)."""
         began, run = time.monotonic(), f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
-        self._emit(ApplyStarted(_now(), run, self._plan_name, self._plan.environment.name, len(self._changes),
-                                self._plan.overrides))
+        self._untold.append(ApplyStarted(_now(), run, self._plan_name, self._plan.environment.name, len(self._changes),
+                                         self._plan.overrides))
         with ThreadPoolExecutor(self._parallelism, thread_name_prefix="step") as pool:
             self._start_ready(pool)
             while self._running:
-                # A bounded wait, so that the main thread hears signals.
-                try:
-                    message = self._inbox.get(timeout=0.2)
-                except queue.Empty:
-                    continue
-                if isinstance(message, _Done):
-                    self._finish(message)
-                    self._start_ready(pool)
-                else:
-                    self._emit(message)
+                for message in self._heard():
+                    if isinstance(message, _Done):
+                        self._finish(message)
+                    else:
+                        self._untold.append(message)
+                self._start_ready(pool)
         for address in self._scheduler.remaining():
             self._skip(address, None)
         finish, code = self._outcome()
         closing = ApplyFinished(_now(), run, finish, round(time.monotonic() - began, 3), self._succeeded,
                                 len(self._failures), self._skipped)
-        self._emit(closing)
+        self._untold.append(closing)
+        self._tell()
         return closing, code
 
-    def _emit(self, event: Event) -> None:
-        self._journal.append(event)
-        self._out(event)
+    def _heard(self) -> Iterator[Event | _Done]:
+        """All that has come in; waits for something, but not for long, so that the main thread hears signals."""
+        with contextlib.suppress(queue.Empty):
+            yield self._inbox.get(timeout=0.2)
+            while True:
+                yield self._inbox.get_nowait()
+
+    def _tell(self) -> None:
+        """Everything since the last time to the journal, then to whoever looks on: many events with one sync, for the
+        disk's sync is what bounds an apply of many small steps."""
+        told, self._untold = self._untold, []
+        self._journal.append(*told)
+        for event in told:
+            self._out(event)
 
     def _start_ready(self, pool: ThreadPoolExecutor) -> None:
+        starting: list[Change] = []
         while self._running < self._parallelism and not self._stop.is_set():
             address = self._scheduler.next()
             if address is None:
-                return
+                break
             change = self._changes[address]
             self._running += 1
-            self._emit(StepStarted(_now(), address, change.action))
+            self._untold.append(StepStarted(_now(), address, change.action))
+            starting.append(change)
+        self._tell()
+        for change in starting:
             pool.submit(self._carry_out, change)
 
     def _carry_out(self, change: Change) -> None:
@@ -154,18 +168,18 @@ class Apply:
         change = done.change
         if not isinstance(done.result, Failure):
             self._succeeded += 1
-            self._emit(StepSucceeded(_now(), change.address, change.action, done.seconds, done.result))
+            self._untold.append(StepSucceeded(_now(), change.address, change.action, done.seconds, done.result))
             self._scheduler.succeed(change.address)
             return
         self._failures.append(done.result)
-        self._emit(StepFailed(_now(), change.address, change.action, done.seconds, done.result.diagnostic,
-                              done.result.interrupted))
+        self._untold.append(StepFailed(_now(), change.address, change.action, done.seconds, done.result.diagnostic,
+                                       done.result.interrupted))
         for blocked in self._scheduler.fail(change.address):
             self._skip(blocked, change.address)
 
     def _skip(self, address: Address, because: Address | None) -> None:
         self._skipped += 1
-        self._emit(StepSkipped(_now(), address, because))
+        self._untold.append(StepSkipped(_now(), address, because))
 
     def _outcome(self) -> tuple[Finish, int]:
         codes = [f.exit_code for f in self._failures]

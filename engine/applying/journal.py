@@ -1,6 +1,7 @@
 """Journal: what an apply did, for resuming and for audit. No plan is ever decided from it.
 
-One JSON object a line, appended and synced to the disk before the next thing happens. A torn last line, left by a power
+One JSON object a line, appended and synced to the disk before the next thing happens; what happened at once is synced
+at once. A torn last line, left by a power
 cut or a kill, is passed over when reading.
 """
 
@@ -47,17 +48,18 @@ class Journal:
     def __init__(self, path: Path) -> None:
         self._path = path
 
-    def append(self, event: Event) -> None:
-        """Write an event through to the disk; progress is not kept."""
-        if isinstance(event, StepProgress):
+    def append(self, *events: Event) -> None:
+        """Write events through to the disk, all with one sync; progress is not kept."""
+        lines = "".join(json.dumps({"event": type(event).__name__, **encode(event)}, ensure_ascii=False) + "\n"
+                        for event in events if not isinstance(event, StepProgress))
+        if not lines:
             return
         self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        line = json.dumps({"event": type(event).__name__, **encode(event)}, ensure_ascii=False) + "\n"
         descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
         try:
             if (size := os.fstat(descriptor).st_size) and os.pread(descriptor, 1, size - 1) != b"\n":
-                line = "\n" + line  # End a torn line, so that it spoils itself alone.
-            os.write(descriptor, line.encode())
+                lines = "\n" + lines  # End a torn line, so that it spoils itself alone.
+            _write_all(descriptor, lines.encode())
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
@@ -112,6 +114,11 @@ class Journal:
                 case _:
                     pass
         return Past(frozenset(started), succeeded)
+
+
+def _write_all(descriptor: int, data: bytes) -> None:
+    while data:
+        data = data[os.write(descriptor, data):]
 
 
 def _run(events: list[Mapping[str, Any]]) -> Run:

@@ -13,13 +13,18 @@ from typing import Any
 
 from engine.model.address import Address
 
+_PLAIN = frozenset({str, int, float, bool, type(None)})
+"""What is the same in JSON."""
+
 
 def encode(value: Any) -> Any:
     """A JSON value of any of the model's data; sets are sorted, so equal data gives equal JSON."""
+    if type(value) in _PLAIN:
+        return value
     if isinstance(value, Address):
         return str(value)
-    if is_dataclass(value) and not isinstance(value, type):
-        return {f.name: encode(getattr(value, f.name)) for f in fields(value)}
+    if names := _field_names(type(value)):
+        return {name: encode(getattr(value, name)) for name in names}
     if isinstance(value, Enum):
         return value.value
     if isinstance(value, datetime | date):
@@ -33,8 +38,15 @@ def encode(value: Any) -> Any:
     return value
 
 
+@cache
+def _field_names(type_: type) -> tuple[str, ...]:
+    return tuple(f.name for f in fields(type_)) if is_dataclass(type_) else ()
+
+
 def decode(wanted: Any, value: Any) -> Any:
     """The inverse of `encode` for the type `wanted`. Raises ValueError, KeyError or TypeError on foreign data."""
+    if wanted in _PLAIN:
+        return _plain(wanted, value)
     if wanted is Address:
         return Address.parse(value)
     if wanted is datetime:
@@ -56,6 +68,13 @@ def decode(wanted: Any, value: Any) -> Any:
     if isinstance(origin, type) and issubclass(origin, Sequence):
         return [decode(arguments[0], v) for v in value]
     return value
+
+
+def _plain(wanted: Any, value: Any) -> Any:
+    """The value, which is of the wanted type; a whole number is a number too."""
+    if type(value) is wanted or (wanted is float and type(value) is int):
+        return value
+    raise TypeError(f"{value!r} is no {wanted.__name__}")
 
 
 def _decode_dataclass(wanted: Any, value: Any) -> Any:

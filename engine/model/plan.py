@@ -113,12 +113,16 @@ class Plan:
     def expected(self) -> tuple[float, int]:
         """How long an apply takes by experience, in seconds along the longest chain, and of how many pending steps
         there is none."""
+        pending = self.pending
+        unknown = sum(c.expected_s is None for c in pending)
+        if unknown == len(pending):
+            return 0.0, unknown
         ends: dict[Address, float] = {}
-        waits, by_address = self.waits(), {c.address: c for c in self.pending}
+        waits, by_address = self.waits(), {c.address: c for c in pending}
         for address in TopologicalSorter(waits).static_order():
             begins = max((ends[a] for a in waits[address]), default=0.0)
             ends[address] = begins + (by_address[address].expected_s or 0.0)
-        return max(ends.values(), default=0.0), sum(c.expected_s is None for c in self.pending)
+        return max(ends.values(), default=0.0), unknown
 
     @property
     def sound(self) -> bool:

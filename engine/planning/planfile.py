@@ -10,13 +10,13 @@ import os
 from pathlib import Path
 from typing import Any
 
-from jsonschema import Draft202012Validator
-
 from engine.assets import asset
 from engine.model.codec import decode, encode
 from engine.model.diagnostic import Refused, error
 from engine.model.plan import FORMAT_VERSION, Plan
 from engine.model.value import digest
+
+_BY_HAND = "Plan files are not edited by hand: plan again."
 
 
 def plan_to_json(plan: Plan) -> dict[str, Any]:
@@ -47,7 +47,7 @@ def write_private(path: Path, text: str) -> None:
 def save_plan(plan: Plan, path: Path) -> None:
     """Write the plan to `path`; raises Refused where that cannot be."""
     try:
-        write_private(path, json.dumps(plan_to_json(plan), indent=1, ensure_ascii=False) + "\n")
+        write_private(path, json.dumps(plan_to_json(plan), ensure_ascii=False) + "\n")
     except OSError as problem:
         raise Refused([error("plan-unwritable", f"The plan cannot be written to {path}.", problem.strerror or "",
                              "Name another file with --out.")]) from problem
@@ -70,16 +70,30 @@ def load_plan(path: Path) -> Plan:
     if version != FORMAT_VERSION:
         raise Refused([error("plan-version", f"{path} has plan format {version!r}; this txplan reads {FORMAT_VERSION}.",
                              mend="Plan again with this version.")])
+    said = data.pop("digest", None)
+    if digest(data) != said:
+        raise _edited(path, {**data, "digest": said})
+    try:
+        plan: Plan = decode(Plan, data)
+    except (ValueError, KeyError, TypeError, AttributeError) as problem:
+        raise Refused([error("plan-invalid", f"{path} is no valid plan.", str(problem), _BY_HAND)]) from problem
+    return plan
+
+
+def _edited(path: Path, data: dict[str, Any]) -> Refused:
+    """Why a plan that is not as txplan wrote it is refused: where the schema says what is wrong with it, that.
+
+    The schema is not asked about every plan: to walk it takes longer than all else that is done with a large one, and
+    a plan whose digest is right has been written by its rules.
+    """
+    from jsonschema import Draft202012Validator
+
     schema = json.loads((asset("schemas") / "plan.schema.json").read_text(encoding="utf-8"))
     problems = sorted(Draft202012Validator(schema).iter_errors(data), key=lambda e: list(map(str, e.absolute_path)))
     if problems:
-        raise Refused([error("plan-invalid", f"{path} is no valid plan: {p.message[:200]}",
-                             f"At {'/'.join(map(str, p.absolute_path)) or 'the top'}.",
-                             "Plan files are not edited by hand: plan again.") for p in problems[:10]])
-    said = data.pop("digest")
-    if digest(data) != said:
-        raise Refused([error("plan-edited", f"{path} is not as txplan wrote it.",
-                             "What it shows may not be what it does.", "Plan files are not edited: plan again.")],
-                      exit_code=5)
-    plan: Plan = decode(Plan, data)
-    return plan
+        return Refused([error("plan-invalid", f"{path} is no valid plan: {p.message[:200]}",
+                              f"At {'/'.join(map(str, p.absolute_path)) or 'the top'}.", _BY_HAND)
+                        for p in problems[:10]])
+    return Refused([error("plan-edited", f"{path} is not as txplan wrote it.",
+                          "What it shows may not be what it does.", "Plan files are not edited: plan again.")],
+                   exit_code=5)

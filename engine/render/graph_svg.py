@@ -53,13 +53,15 @@ def render(steps: Iterable[Step], marks: Mapping[Address, str] | None = None) ->
              'orient="auto"><path d="M0 0 8 4 0 8z" fill="#8a94a3"/></marker></defs>']
     for step in listed:
         parts += [_edge(places[d], places[step.address]) for d in sorted(step.depends_on)
-                  if not _implied(d, step, by_address)]
+                  if not _implied(d, step, by_address, places)]
     parts += [_box(step.address, places[step.address], marks) for step in listed]
     return "\n".join([*parts, "</svg>"]) + "\n"
 
 
-def _implied(dependency: Address, step: Step, by_address: Mapping[Address, Step]) -> bool:
+def _implied(dependency: Address, step: Step, by_address: Mapping[Address, Step],
+             places: Mapping[Address, tuple[int, float]]) -> bool:
     """Whether another dependency of the step already depends on this one, so that the arrow would only clutter."""
+    stage, _ = places[dependency]
     seen: set[Address] = set()
     stack = [d for d in step.depends_on if d != dependency]
     while stack:
@@ -67,7 +69,8 @@ def _implied(dependency: Address, step: Step, by_address: Mapping[Address, Step]
             if further == dependency:
                 return True
             seen.add(further)
-            stack.append(further)
+            if places[further][0] > stage:  # What stands no lower cannot depend on it.
+                stack.append(further)
     return False
 
 
@@ -77,9 +80,12 @@ def _places(steps: list[Step]) -> dict[Address, tuple[int, float]]:
     for step in steps:
         stage[step.address] = 1 + max((stage[d] for d in step.depends_on), default=-1)
     column: dict[Address, float] = {}
-    for number in sorted(set(stage.values())):
+    rows: dict[int, list[Step]] = {}
+    for step in steps:
+        rows.setdefault(stage[step.address], []).append(step)
+    for _, row in sorted(rows.items()):
         wanted = []
-        for step in (s for s in steps if stage[s.address] == number):
+        for step in row:
             above = [column[d] for d in step.depends_on]
             wanted.append((sum(above) / len(above) if above else 0.0, step.address))
         first = sum(w for w, _ in wanted) / len(wanted) - (len(wanted) - 1) / 2

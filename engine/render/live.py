@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from itertools import islice
 from types import TracebackType
 from typing import Self
 
@@ -25,7 +26,8 @@ class LiveView:
 
     def __init__(self, waits: Mapping[Address, frozenset[Address]], *, colour: bool) -> None:
         self._console = Console(no_color=not colour, highlight=False)
-        self._waits = {address: set(for_) for address, for_ in waits.items()}
+        self._waits = dict(sorted(waits.items()))
+        self._done: set[Address] = set()
         self._running: dict[Address, tuple[float, StepProgress | None]] = {}
         self._live = Live(console=self._console, get_renderable=self._draw, refresh_per_second=8, transient=True)
 
@@ -50,8 +52,7 @@ class LiveView:
                 return
             case StepSucceeded(address=address):
                 self._running.pop(address, None)
-                for waits in self._waits.values():
-                    waits.discard(address)
+                self._done.add(address)
             case StepFailed(address=address) | StepSkipped(address=address):
                 self._running.pop(address, None)
                 self._waits.pop(address, None)
@@ -66,8 +67,9 @@ class LiveView:
         for address, (since, progress) in sorted(self._running.items()):
             took = spoken(time.monotonic() - since)
             lines.append(f"  {coloured('run', 'info')}    {address} {took}{_progress(progress)}")
-        for address, waits in sorted(self._waits.items())[:_WAITING_SHOWN]:
-            lines.append(coloured(f"  wait   {address} for {', '.join(str(w) for w in sorted(waits))}", "dim"))
+        for address in islice(self._waits, _WAITING_SHOWN):
+            waits = ", ".join(map(str, sorted(self._waits[address] - self._done)))
+            lines.append(coloured(f"  wait   {address} for {waits}", "dim"))
         more = len(self._waits) - _WAITING_SHOWN
         if more > 0:
             lines.append(coloured(f"  wait   {more} more", "dim"))

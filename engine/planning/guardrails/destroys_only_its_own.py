@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from datetime import datetime
 
 from engine.model.change import Change
@@ -29,6 +29,7 @@ class DestroysOnlyItsOwn:
         """One verdict for all that passes, one for each resource that does not."""
         mine = {key: plan.environment.tags[key] for key in IDENTIFYING}
         names = set(all_names(names_of(plan.environment)).values())
+        containers = {c.spec.get("name") for c in plan.changes if "tags" in c.spec}
         own = []
         for change in plan.changes:
             if not change.action.destroys or change.address.kind != "resource":
@@ -37,7 +38,7 @@ class DestroysOnlyItsOwn:
             if seen is None or not seen.exists:
                 continue  # An earlier run of this plan has removed it.
             tags = seen.attributes.get("tags")
-            wrong = _wrong(change, tags, names, mine) if "tags" in change.spec else _loose(change, plan)
+            wrong = _wrong(change, tags, names, mine) if "tags" in change.spec else _loose(change, containers)
             if wrong:
                 yield blocked(self, wrong, error(
                     "not-ours", f"{change.address} is not proven to be this environment's.", wrong,
@@ -48,11 +49,10 @@ class DestroysOnlyItsOwn:
         yield passed(self, f"name and tags agree on {', '.join(sorted(own))}" if own else "nothing is destroyed")
 
 
-def _loose(change: Change, plan: Plan) -> str:
+def _loose(change: Change, containers: Set[object]) -> str:
     """What is inside another resource has no tags of its own: its container must be one of the environment's."""
     container = str(change.spec.get("namespace") or change.spec.get("server"))
-    inside = any("tags" in c.spec and c.spec.get("name") == container for c in plan.changes)
-    return "" if inside else f"it lies in {container}, which is none of the environment's resources"
+    return "" if container in containers else f"it lies in {container}, which is none of the environment's resources"
 
 
 def _wrong(change: Change, tags: object, names: set[str], mine: Mapping[str, str]) -> str:
