@@ -61,6 +61,11 @@ class Duration(click.ParamType):
             self.fail(str(problem), param, ctx)
 
 
+def now() -> datetime:
+    """The clock, in UTC: the one place where commands read it."""
+    return datetime.now(UTC)
+
+
 def json_option(command: F) -> F:
     """`--json`."""
     return click.option("--json", "as_json", is_flag=True, help="One JSON object a line, for machines.")(command)
@@ -146,7 +151,7 @@ def read_manifest(path: Path, *, as_json: bool = False) -> Manifest:
     """The manifest, its warnings shown; raises Refused with all its errors."""
     from engine.load import load_manifest
 
-    manifest, found = load_manifest(path, today=datetime.now(UTC).date())
+    manifest, found = load_manifest(path, today=now().date())
     if manifest is None:
         raise Refused(found)
     show_diagnostics((d for d in found if d.severity is Severity.WARNING), as_json=as_json)
@@ -221,7 +226,7 @@ def making(valid_for: timedelta = VALID_FOR, overrides: tuple[Override, ...] = (
         user = getpass.getuser()
     except (KeyError, OSError):  # A container's user need not be in the table of users.
         user = f"uid {os.getuid()}"
-    return Making(datetime.now(UTC), valid_for, user, socket.gethostname(), tool_version(), overrides,
+    return Making(now(), valid_for, user, socket.gethostname(), tool_version(), overrides,
                   experience(Journal(state_dir() / "journal" / f"{environment}.jsonl")) if environment else {})
 
 
@@ -229,10 +234,22 @@ class Asked(TypedDict, total=False):
     """What somebody may ask of a plan; everything has a default."""
 
     destroy: bool
+    recreate: bool
+    prune: bool
     valid_for: timedelta
     overrides: tuple[Override, ...]
     only: tuple[str, ...]
     exclude: tuple[str, ...]
+
+
+def whole(*, destroy: bool, recreate: bool, prune: bool, selected: bool) -> None:
+    """Refuse what cannot be asked for together."""
+    if destroy + recreate + prune > 1:
+        raise Refused([error("one-purpose", "A plan destroys, recreates, or builds (and prunes).",
+                             mend="Give one of --destroy, --recreate and --prune.")])
+    if recreate and selected:
+        raise Refused([error("recreate-is-whole", "An environment is recreated as a whole or not at all.",
+                             mend="Leave --only and --exclude out.")])
 
 
 def make_plan(hand: AtHand, **asked: Unpack[Asked]) -> Plan:
@@ -257,7 +274,8 @@ def _plan(hand: Compiled, live: LiveState, snapshot_at: datetime | None, **asked
 
     return pure_plan(hand.manifest, hand.graph, live, hand.kinds, guardrails.discover(),
                      making(asked.get("valid_for", VALID_FOR), asked.get("overrides", ()), hand.environment.name),
-                     destroy=asked.get("destroy", False), snapshot_at=snapshot_at,
+                     destroy=asked.get("destroy", False), recreate=asked.get("recreate", False),
+                     prune=asked.get("prune", False), snapshot_at=snapshot_at,
                      selection=Selection(asked.get("only", ()), asked.get("exclude", ())))
 
 

@@ -15,7 +15,7 @@ from typing import Any
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError, to_tuple
 
-from engine.kinds import catalog, wiring
+from engine.kinds import catalog, holdings, wiring
 from engine.kinds.base import Needs, goes_with, unreadable
 from engine.kinds.contracting import contracts
 from engine.kinds.jobs import run_job
@@ -60,7 +60,7 @@ class MigrateKind:
         kept = catalog.kept_catalog(database)
         drift = catalog.differences(kept, catalog.live_catalog(database)) if kept else []
         return Observation(step.address, True, {"revision": ",".join(live), "landed": catalog.landed(database),
-                                                "drift": drift})
+                                                "drift": drift}, {"holds": holdings.tables(database) or None})
 
     def decide(self, step: Step, seen: Observation, upstream: Mapping[Address, Action]) -> Decision:
         """Run the revisions between the live one and head; refuse a live one that is not in the chain."""

@@ -39,6 +39,6 @@ def command(ctx: click.Context, what: Path | None, auto_approve: bool, paralleli
 
     overrides = asked_overrides(overridden, reason)
     if what is not None and what.suffix in (".yaml", ".yml"):
-        ctx.exit(apply_manifest(what, destroy=False, approved=auto_approve, overrides=overrides,
+        ctx.exit(apply_manifest(what, approved=auto_approve, overrides=overrides,
                                 parallelism=parallelism, as_json=as_json))
     ctx.exit(apply_reviewed(what, overrides=overrides, parallelism=parallelism, as_json=as_json, confirm=confirm))

@@ -22,6 +22,7 @@ from engine.cli.common import (
     painter,
     remember,
     say,
+    whole,
 )
 from engine.render import formats, renderer
 
@@ -37,6 +38,8 @@ Examples:
 @click.argument("manifest", type=click.Path(path_type=Path))
 @click.option("--out", "path", type=click.Path(path_type=Path), help="Also write the plan to this file.")
 @click.option("--destroy", is_flag=True, help="Plan the way back to nothing.")
+@click.option("--recreate", is_flag=True, help="Plan the way back to nothing, and from there to a new environment.")
+@click.option("--prune", is_flag=True, help="Also delete what the environment owns and the manifest does not declare.")
 @click.option("--only", multiple=True, metavar="ADDRESS",
               help="This step alone, and what it waits for; again for more, a pattern such as 'gate.*' for many.")
 @click.option("--exclude", multiple=True, metavar="ADDRESS",
@@ -51,7 +54,7 @@ Examples:
 @override_options
 @json_option
 @click.pass_context
-def command(ctx: click.Context, manifest: Path, path: Path | None, destroy: bool,
+def command(ctx: click.Context, manifest: Path, path: Path | None, destroy: bool, recreate: bool, prune: bool,
             only: tuple[str, ...], exclude: tuple[str, ...], offline: Path | None, format_: str,
             valid_for: timedelta, detailed_exitcode: bool, overridden: tuple[str, ...], reason: str | None,
             as_json: bool) -> None:
@@ -61,8 +64,10 @@ def command(ctx: click.Context, manifest: Path, path: Path | None, destroy: bool
     """
     from engine.planning.planfile import save_plan
 
+    whole(destroy=destroy, recreate=recreate, prune=prune, selected=bool(only or exclude))
     overrides = asked_overrides(overridden, reason)
-    asked = Asked(destroy=destroy, valid_for=valid_for, overrides=overrides, only=only, exclude=exclude)
+    asked = Asked(destroy=destroy, recreate=recreate, prune=prune, valid_for=valid_for, overrides=overrides,
+                  only=only, exclude=exclude)
     if offline is not None:
         plan = offline_plan(compiled(manifest, as_json=as_json), offline, **asked)
     else:
