@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from engine.model.step import Environment
     from engine.model.verdict import Override
     from engine.planning.graph import Graph
-    from engine.providers.base import Capabilities
+    from engine.providers.base import Capabilities, Known
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -292,8 +292,15 @@ def remember(plan: Plan) -> None:
                              f"Make it writable, or name another one in {STATE}.")]) from problem
 
 
+def known_environments() -> list[Known]:
+    """All environments that are live here, by name."""
+    from engine.providers.local import known
+
+    return known(state_dir())
+
+
 def known_environment(name: str) -> Environment:
-    """The environment of a manifest path, or of a name that was planned here before."""
+    """The environment of a manifest path, or of a name that is live or was planned here."""
     path = Path(name)
     if path.suffix in (".yaml", ".yml") or path.is_file():
         from engine.planning.graph import environment_of
@@ -301,9 +308,11 @@ def known_environment(name: str) -> Environment:
         return environment_of(read_manifest(path))
     from engine.planning.planfile import load_plan
 
-    stored = plan_path(name)
+    stored, live = plan_path(name), {k.environment.name: k.environment for k in known_environments()}
+    if name in live:
+        return live[name]
     if not stored.is_file():
-        known = ", ".join(sorted(p.stem for p in stored.parent.glob("*.json"))) or "none"
+        names = ", ".join(sorted({*live, *(p.stem for p in stored.parent.glob("*.json"))})) or "none"
         raise Refused([error("unknown-environment", f"No environment {name!r} was planned here.",
-                             f"Known here: {known}.", "Name a manifest, or plan one first.")])
+                             f"Known here: {names}.", "Name a manifest, or plan one first.")])
     return load_plan(stored).environment

@@ -58,8 +58,8 @@ def apply_reviewed(path: Path | None, *, overrides: tuple[Override, ...], parall
     if not as_json:
         out(renderer("plan", "text")(plan, painter()))
     if plan.destroy and plan.pending:
-        _confirm_destroy(plan, confirm)
-    return _apply(plan, overrides=overrides, parallelism=parallelism, as_json=as_json)
+        confirm_destroy(plan, confirm)
+    return apply_plan(plan, overrides=overrides, parallelism=parallelism, as_json=as_json)
 
 
 def apply_manifest(path: Path, *, overrides: tuple[Override, ...], parallelism: int, as_json: bool,
@@ -73,10 +73,10 @@ def apply_manifest(path: Path, *, overrides: tuple[Override, ...], parallelism: 
     if not plan.pending or not plan.can_apply():
         return plan.exit_code(detailed=False)
     if plan.destroy:
-        _confirm_destroy(plan, confirm)
+        confirm_destroy(plan, confirm)
     elif not approved:
         _ask()
-    return _apply(plan, overrides=(), parallelism=parallelism, as_json=as_json)
+    return apply_plan(plan, overrides=(), parallelism=parallelism, as_json=as_json)
 
 
 def _ask() -> None:
@@ -87,7 +87,7 @@ def _ask() -> None:
         raise Refused([error("not-approved", "Nothing was applied.")])
 
 
-def _confirm_destroy(plan: Plan, confirm: str | None) -> None:
+def confirm_destroy(plan: Plan, confirm: str | None) -> None:
     name = plan.environment.name
     if confirm is None:
         if not sys.stdin.isatty():
@@ -98,7 +98,7 @@ def _confirm_destroy(plan: Plan, confirm: str | None) -> None:
         raise Refused([error("not-confirmed", f"{confirm!r} is not {name!r}; nothing was destroyed.")])
 
 
-def _apply(plan: Plan, *, overrides: tuple[Override, ...], parallelism: int, as_json: bool) -> int:
+def apply_plan(plan: Plan, *, overrides: tuple[Override, ...], parallelism: int, as_json: bool) -> int:
     """Apply a plan; `overrides` are those given now, beside the plan's own."""
     from engine.applying.journal import Journal
     from engine.planning import guardrails
@@ -114,6 +114,9 @@ def _apply(plan: Plan, *, overrides: tuple[Override, ...], parallelism: int, as_
     purpose = "recreate" if plan.rebuild else "destroy" if plan.destroy else "apply"
     code = 0
     with capabilities.lock.acquire(purpose), _stopping() as stop:
+        manifest = Path(plan.manifest_file)
+        if capabilities.register and manifest.is_file():
+            capabilities.register.note(str(manifest.absolute()))
         for phase, phase_name in _to_do(plan, name, journal):
             code = _phase(phase, phase_name, capabilities, journal, stop, parallelism, as_json=as_json)
             if code:

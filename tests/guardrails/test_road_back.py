@@ -89,9 +89,9 @@ def test_what_no_rebuild_makes_is_told(tmp_path: Path) -> None:
 
 
 def test_a_hub_that_is_replaced_has_a_road_back_too(tmp_path: Path) -> None:
-    more = {"hubs": {"ledger": {"partitions": 4}}}
-    assert codes(planned(tmp_path, **more)) == set()
-    assert codes(planned(tmp_path, **more, **NOTHING)) == {"no-way-back"}
+    fewer = {"resource.hub-ledger": {"attributes": {"partitions": 1}}}
+    assert stores(planned(tmp_path, fewer)) == {"resource.hub-ledger": True}
+    assert codes(planned(tmp_path, fewer, **NOTHING)) == {"no-way-back"}
 
 
 def test_somebody_may_answer_for_it(tmp_path: Path) -> None:
