@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from psycopg import errors, sql
 
 from engine.kinds.records import read
+from engine.kinds.wiring import MIGRATOR
 from engine.model.diagnostic import Refused
 from engine.model.value import Value
 from engine.providers.base import Broker, Database
@@ -22,8 +23,8 @@ _COUNTS = sql.SQL("""
 
 # Where the stream has written once, its rows may be few and far behind those of the backfill: a look that takes longer
 # than this is not worth it for a plan.
+_PATIENCE = sql.SQL("SET LOCAL statement_timeout = '1s'")
 _STREAMED = sql.SQL("""
-    SET LOCAL statement_timeout = '1s';
     SELECT EXISTS (SELECT FROM bo.ledger_entries WHERE src = 'stream')
         OR EXISTS (SELECT FROM bo.payment_orders WHERE src = 'stream')""")
 
@@ -42,7 +43,9 @@ def tables(database: Database) -> dict[str, Value]:
 
 def _streamed(database: Database) -> bool:
     try:
-        return bool(read(database, _STREAMED, {})[0][0])
+        with database.connect(MIGRATOR) as connection:
+            connection.execute(_PATIENCE)
+            return connection.execute(_STREAMED).fetchone() == (True,)
     except errors.QueryCanceled:
         return True
 

@@ -105,8 +105,8 @@ def _plan(found: Found) -> Plan:
     if compiled is None:
         raise Refused(found.problems)
     if compiled.manifest.ttl >= now().date():
-        raise Refused([error("extended", f"The manifest of {listed.name} says {compiled.manifest.ttl}; its live tags do "
-                             "not yet.", position=compiled.manifest.where("ttl"),
+        raise Refused([error("extended", f"The manifest of {listed.name} says {compiled.manifest.ttl}; its live tags "
+                             "do not yet.", position=compiled.manifest.where("ttl"),
                              mend=f"Apply that: txplan apply {listed.manifest}", rule="P3.3")])
     hand = AtHand(compiled.manifest, compiled.kinds, compiled.graph, compiled.environment,
                   open_target(found.known.environment))
