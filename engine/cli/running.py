@@ -145,6 +145,7 @@ def _phase(plan: Plan, name: str, capabilities: Capabilities, journal: Journal, 
            parallelism: int, *, as_json: bool) -> int:
     """Judge one part of a plan on what is live now, refuse it where it is stale, and carry it out; the exit code."""
     from engine.applying.apply import Apply, refuse_stale
+    from engine.applying.bound import refuse_moved
     from engine.kinds.base import discover
     from engine.planning import guardrails
     from engine.planning.recheck import recheck
@@ -153,6 +154,7 @@ def _phase(plan: Plan, name: str, capabilities: Capabilities, journal: Journal, 
     recheck(plan, kinds, capabilities, guardrails.discover(), now())
     part = plan.phases()[0]
     refuse_stale(part, name, kinds, capabilities, journal)
+    refuse_moved(plan.pending, kinds)
     with _view(part, as_json=as_json) as emit:
         _, code = Apply(part, name, kinds, capabilities, journal, emit, stop, parallelism).run()
     return 130 if not code and stop.is_set() and plan.rebuild else code
