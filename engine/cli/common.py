@@ -242,16 +242,6 @@ class Asked(TypedDict, total=False):
     exclude: tuple[str, ...]
 
 
-def whole(*, destroy: bool, recreate: bool, prune: bool, selected: bool) -> None:
-    """Refuse what cannot be asked for together."""
-    if destroy + recreate + prune > 1:
-        raise Refused([error("one-purpose", "A plan destroys, recreates, or builds (and prunes).",
-                             mend="Give one of --destroy, --recreate and --prune.")])
-    if recreate and selected:
-        raise Refused([error("recreate-is-whole", "An environment is recreated as a whole or not at all.",
-                             mend="Leave --only and --exclude out.")])
-
-
 def make_plan(hand: AtHand, **asked: Unpack[Asked]) -> Plan:
     """Observe and plan."""
     from engine.planning.observe import observe

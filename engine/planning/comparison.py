@@ -60,8 +60,9 @@ def compare(first: Plan, second: Plan) -> Comparison:
 
 def _about(plan: Plan) -> dict[str, str | bool]:
     return {"environment": plan.environment.name, "target": plan.environment.target, "destroy": plan.destroy,
-            "recreate": bool(plan.rebuild), "manifest": plan.manifest_digest, "live": plan.live_digest, "tool": plan.tool_version,
-            "made_by": plan.made_by, "made_on": plan.made_on, "created_at": plan.created_at.isoformat()}
+            "recreate": bool(plan.rebuild), "manifest": plan.manifest_digest, "live": plan.live_digest,
+            "tool": plan.tool_version, "made_by": plan.made_by, "made_on": plan.made_on,
+            "created_at": plan.created_at.isoformat()}
 
 
 def _steps(first: Sequence[Change], second: Sequence[Change]) -> list[StepComparison]:

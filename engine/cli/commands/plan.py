@@ -22,8 +22,8 @@ from engine.cli.common import (
     painter,
     remember,
     say,
-    whole,
 )
+from engine.model.diagnostic import Refused, error
 from engine.render import formats, renderer
 
 _EPILOG = """\b
@@ -64,7 +64,7 @@ def command(ctx: click.Context, manifest: Path, path: Path | None, destroy: bool
     """
     from engine.planning.planfile import save_plan
 
-    whole(destroy=destroy, recreate=recreate, prune=prune, selected=bool(only or exclude))
+    _whole(destroy=destroy, recreate=recreate, prune=prune, selected=bool(only or exclude))
     overrides = asked_overrides(overridden, reason)
     asked = Asked(destroy=destroy, recreate=recreate, prune=prune, valid_for=valid_for, overrides=overrides,
                   only=only, exclude=exclude)
@@ -79,3 +79,13 @@ def command(ctx: click.Context, manifest: Path, path: Path | None, destroy: bool
     if not as_json and plan.pending and plan.can_apply():
         say("Apply exactly this: txplan apply" + (f" {path}" if path else ""))
     ctx.exit(plan.exit_code(detailed=detailed_exitcode))
+
+
+def _whole(*, destroy: bool, recreate: bool, prune: bool, selected: bool) -> None:
+    """Refuse what cannot be asked for together."""
+    if destroy + recreate + prune > 1:
+        raise Refused([error("one-purpose", "A plan destroys, recreates, or builds (and prunes).",
+                             mend="Give one of --destroy, --recreate and --prune.")])
+    if recreate and selected:
+        raise Refused([error("recreate-is-whole", "An environment is recreated as a whole or not at all.",
+                             mend="Leave --only and --exclude out.")])
