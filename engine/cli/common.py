@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypedDict, TypeVar, Unpack
 
 import click
 
-from engine.model.diagnostic import Diagnostic, Refused, Severity, error
+from engine.model.diagnostic import Diagnostic, Refused, Severity, error, warning
 
 if TYPE_CHECKING:
     from engine.kinds.base import Kind
@@ -283,10 +283,14 @@ def remember(plan: Plan) -> None:
 
 
 def known_environments() -> list[Known]:
-    """All environments that are live here, by name."""
+    """All environments that are live here, by name; what else lies among them is told."""
     from engine.providers.local import known
 
-    return known(state_dir())
+    found, nameless = known(state_dir())
+    show_diagnostics((warning("nameless", f"{folder} is an environment's folder, and its record does not say whose.",
+                              mend="Apply its manifest, which writes the record anew, or look what it is.")
+                      for folder in nameless), as_json="--json" in sys.argv[1:])
+    return found
 
 
 def known_environment(name: str) -> Environment:

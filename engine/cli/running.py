@@ -118,7 +118,8 @@ def apply_plan(plan: Plan, *, overrides: tuple[Override, ...], parallelism: int,
         if capabilities.register and manifest.is_file():
             capabilities.register.note(str(manifest.absolute()))
         for phase, phase_name in _to_do(plan, name, journal):
-            code = _phase(phase, phase_name, capabilities, journal, stop, parallelism, as_json=as_json)
+            code = _phase(phase, phase_name, capabilities, journal, stop, parallelism, as_json=as_json,
+                          from_nothing=plan.destroy and not phase.destroy)
             if code:
                 break
     if not as_json:
@@ -142,7 +143,7 @@ def _to_do(plan: Plan, name: str, journal: Journal) -> list[tuple[Plan, str]]:
 
 
 def _phase(plan: Plan, name: str, capabilities: Capabilities, journal: Journal, stop: threading.Event,
-           parallelism: int, *, as_json: bool) -> int:
+           parallelism: int, *, as_json: bool, from_nothing: bool) -> int:
     """Judge one part of a plan on what is live now, refuse it where it is stale, and carry it out; the exit code."""
     from engine.applying.apply import Apply, refuse_stale
     from engine.applying.bound import refuse_moved
@@ -153,7 +154,7 @@ def _phase(plan: Plan, name: str, capabilities: Capabilities, journal: Journal, 
     kinds = discover()
     recheck(plan, kinds, capabilities, guardrails.discover(), now())
     part = plan.phases()[0]
-    refuse_stale(part, name, kinds, capabilities, journal)
+    refuse_stale(part, name, kinds, capabilities, journal, from_nothing=from_nothing)
     refuse_moved(plan.pending, kinds)
     with _view(part, as_json=as_json) as emit:
         _, code = Apply(part, name, kinds, capabilities, journal, emit, stop, parallelism).run()

@@ -24,14 +24,16 @@ def killed_at(stage: Stage, address: str, action: str, *command: str) -> None:
     """Run the command one step at a time, and kill it when this step starts."""
     process = stage.start(*command, "--json", "--parallelism", "1")
     assert process.stdout is not None
+    said = []
     for line in process.stdout:
+        said.append(line)
         event = json.loads(line)
         if (event.get("event"), event.get("address"), event.get("action")) == ("StepStarted", address, action):
             process.kill()
             break
     out, err = process.communicate(timeout=60)
     stage.look()
-    assert process.returncode == -9, (out, err)
+    assert process.returncode == -9, ("".join(said[-3:]), out, err)
 
 
 def listed(stage: Stage) -> dict[str, object]:

@@ -37,4 +37,5 @@ def test_a_record_that_cannot_be_read_is_no_environment(tmp_path: Path) -> None:
     for name, text in (("a", "{"), ("b", "{}"), ("c", "[]"), ("d", '{"environment": 1, "tags": {}}')):
         (tmp_path / "envs" / name).mkdir(parents=True)
         (tmp_path / "envs" / name / "group.json").write_text(text)
-    assert known(tmp_path) == []
+    found, nameless = known(tmp_path)
+    assert found == [] and [folder.name for folder in nameless] == ["a", "b", "c", "d"]

@@ -30,17 +30,18 @@ class LocalRegister:
         self._home.note_manifest(manifest)
 
 
-def known(state_dir: Path) -> list[Known]:
-    """All environments of the state folder, by name; records that cannot be read are left out."""
-    found = []
-    for file in sorted(state_dir.expanduser().absolute().glob("envs/*/group.json")):
+def known(state_dir: Path) -> tuple[list[Known], list[Path]]:
+    """All environments of the state folder, by name, and the folders whose record does not say what they are."""
+    found: list[Known] = []
+    nameless: list[Path] = []
+    for folder in sorted(path for path in state_dir.expanduser().absolute().glob("envs/*") if path.is_dir()):
         try:
-            record = read_json(file)
+            record = read_json(folder / "group.json")
             if record is not None:
                 found.append(_known(record))
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
-            continue
-    return found
+            nameless.append(folder)
+    return found, nameless
 
 
 def _known(record: Mapping[str, Any]) -> Known:
