@@ -51,11 +51,12 @@ class _Done:
 
 
 def refuse_stale(plan: Plan, plan_name: str, kinds: Mapping[str, Kind], capabilities: Capabilities,
-                 journal: Journal) -> None:
+                 journal: Journal, *, from_nothing: bool = False) -> None:
     """Refuse (exit code 5) a plan that was applied already, is no longer valid, or where anything it would touch has
     moved; nothing is touched.
 
-    What an interrupted run of this very plan has started is its own doing and no reason to refuse.
+    What an interrupted run of this very plan has started is its own doing and no reason to refuse. `from_nothing` is
+    for a plan that has removed its environment before: what is in a server cannot be read where there is none.
     """
     past = journal.past(plan_name)
     if past.succeeded:
@@ -69,7 +70,7 @@ def refuse_stale(plan: Plan, plan_name: str, kinds: Mapping[str, Kind], capabili
 
     def one(change: Change) -> tuple[Diagnostic, ...]:
         try:
-            found = stale(change, kinds[change.address.kind], capabilities)
+            found = stale(change, kinds[change.address.kind], capabilities, from_nothing=from_nothing)
         except Refused as refused:
             return refused.diagnostics
         return (found,) if found else ()

@@ -35,13 +35,13 @@ class Failure(Exception):
         super().__init__(diagnostic.summary)
 
 
-def stale(change: Change, kind: Kind, capabilities: Capabilities) -> Diagnostic | None:
+def stale(change: Change, kind: Kind, capabilities: Capabilities, *, from_nothing: bool = False) -> Diagnostic | None:
     """What has moved since the plan was made, or None; a change that is already so is not stale, and nor is the
-    deletion of what cannot be read."""
+    deletion of what cannot be read, or `from_nothing` the making of it: that is decided again when its turn comes."""
     if change.action in (Action.NOOP, Action.WAIT):
         return None
     seen = _observe(change, kind, capabilities)
-    if change.action is Action.DELETE and seen.unreadable:
+    if seen.unreadable and (from_nothing or change.action is Action.DELETE):
         return None
     if seen.digest == change.before_digest or _decided(change, seen, kind) is Action.NOOP:
         return None

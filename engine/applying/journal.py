@@ -55,11 +55,22 @@ class Journal:
         if not lines:
             return
         self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        new = not self._path.exists()
         descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
         try:
             if (size := os.fstat(descriptor).st_size) and os.pread(descriptor, 1, size - 1) != b"\n":
                 lines = "\n" + lines  # End a torn line, so that it spoils itself alone.
             _write_all(descriptor, lines.encode())
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        if new:
+            self._keep_name()
+
+    def _keep_name(self) -> None:
+        """See that a new file's name outlives a power cut too, and not its content alone."""
+        descriptor = os.open(self._path.parent, os.O_RDONLY)
+        try:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)

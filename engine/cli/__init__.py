@@ -19,8 +19,9 @@ import engine.cli.commands
 from engine.discovery import module_names
 
 _SECTIONS = {"Write": ("init", "validate", "schema", "graph"),
-             "Change": ("plan", "show", "diff", "apply", "promote", "destroy"),
-             "Watch": ("drift", "snapshot", "status", "logs", "history", "evidence", "feed", "secret", "guardrails")}
+             "Change": ("plan", "show", "diff", "apply", "promote", "destroy", "recreate", "extend", "reap", "unlock"),
+             "Watch": ("list", "drift", "snapshot", "status", "logs", "history", "evidence", "feed", "secret",
+                       "guardrails")}
 
 
 class Commands(click.Group):

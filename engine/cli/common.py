@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypedDict, TypeVar, Unpack
 
 import click
 
-from engine.model.diagnostic import Diagnostic, Refused, Severity, error
+from engine.model.diagnostic import Diagnostic, Refused, Severity, error, warning
 
 if TYPE_CHECKING:
     from engine.kinds.base import Kind
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from engine.model.step import Environment
     from engine.model.verdict import Override
     from engine.planning.graph import Graph
-    from engine.providers.base import Capabilities
+    from engine.providers.base import Capabilities, Known
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -60,6 +60,11 @@ class Duration(click.ParamType):
             return written(str(value))
         except (ValueError, OverflowError) as problem:
             self.fail(str(problem), param, ctx)
+
+
+def now() -> datetime:
+    """The clock, in UTC: the one place where commands read it."""
+    return datetime.now(UTC)
 
 
 def json_option(command: F) -> F:
@@ -147,7 +152,7 @@ def read_manifest(path: Path, *, as_json: bool = False) -> Manifest:
     """The manifest, its warnings shown; raises Refused with all its errors."""
     from engine.load import load_manifest
 
-    manifest, found = load_manifest(path, today=datetime.now(UTC).date())
+    manifest, found = load_manifest(path, today=now().date())
     if manifest is None:
         raise Refused(found)
     show_diagnostics((d for d in found if d.severity is Severity.WARNING), as_json=as_json)
@@ -227,7 +232,7 @@ def making(valid_for: timedelta = VALID_FOR, overrides: tuple[Override, ...] = (
         user = getpass.getuser()
     except (KeyError, OSError):  # A container's user need not be in the table of users.
         user = f"uid {os.getuid()}"
-    return Making(datetime.now(UTC), valid_for, user, socket.gethostname(), tool_version(), overrides,
+    return Making(now(), valid_for, user, socket.gethostname(), tool_version(), overrides,
                   experience(Journal(state_dir() / "journal" / f"{environment}.jsonl")) if environment else {})
 
 
@@ -235,6 +240,8 @@ class Asked(TypedDict, total=False):
     """What somebody may ask of a plan; everything has a default."""
 
     destroy: bool
+    recreate: bool
+    prune: bool
     valid_for: timedelta
     overrides: tuple[Override, ...]
     only: tuple[str, ...]
@@ -265,9 +272,10 @@ def _plan(hand: Compiled, live: LiveState, snapshot_at: datetime | None, **asked
 
     return pure_plan(hand.manifest, hand.graph, live, hand.kinds, guardrails.discover(),
                      making(asked.get("valid_for", VALID_FOR), asked.get("overrides", ()), hand.environment.name),
-                     destroy=asked.get("destroy", False), snapshot_at=snapshot_at,
+                     destroy=asked.get("destroy", False), recreate=asked.get("recreate", False),
+                     prune=asked.get("prune", False), prove=asked.get("prove", False), snapshot_at=snapshot_at,
                      selection=Selection(asked.get("only", ()), asked.get("exclude", ())),
-                     prove=asked.get("prove", False), promotion=asked.get("promotion"))
+                     promotion=asked.get("promotion"))
 
 
 def remember(plan: Plan) -> None:
@@ -283,8 +291,19 @@ def remember(plan: Plan) -> None:
                              f"Make it writable, or name another one in {STATE}.")]) from problem
 
 
+def known_environments() -> list[Known]:
+    """All environments that are live here, by name; what else lies among them is told."""
+    from engine.providers.local import known
+
+    found, nameless = known(state_dir())
+    show_diagnostics((warning("nameless", f"{folder} is an environment's folder, and its record does not say whose.",
+                              mend="Apply its manifest, which writes the record anew, or look what it is.")
+                      for folder in nameless), as_json="--json" in sys.argv[1:])
+    return found
+
+
 def known_environment(name: str) -> Environment:
-    """The environment of a manifest path, or of a name that was planned here before."""
+    """The environment of a manifest path, or of a name that is live or was planned here."""
     path = Path(name)
     if path.suffix in (".yaml", ".yml") or path.is_file():
         from engine.planning.graph import environment_of
@@ -292,11 +311,13 @@ def known_environment(name: str) -> Environment:
         return environment_of(read_manifest(path))
     from engine.planning.planfile import load_plan
 
-    stored = plan_path(name)
+    stored, live = plan_path(name), {k.environment.name: k.environment for k in known_environments()}
+    if name in live:
+        return live[name]
     if not stored.is_file():
-        known = ", ".join(sorted(p.stem for p in stored.parent.glob("*.json"))) or "none"
+        names = ", ".join(sorted({*live, *(p.stem for p in stored.parent.glob("*.json"))})) or "none"
         raise Refused([error("unknown-environment", f"No environment {name!r} was planned here.",
-                             f"Known here: {known}.", "Name a manifest, or plan one first.")])
+                             f"Known here: {names}.", "Name a manifest, or plan one first.")])
     return load_plan(stored).environment
 
 

@@ -9,7 +9,6 @@ import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
@@ -23,6 +22,7 @@ from engine.cli.common import (
     last_plan_path,
     make_plan,
     making,
+    now,
     open_target,
     out,
     painter,
@@ -39,6 +39,7 @@ from engine.render import renderer
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from engine.applying.journal import Journal
     from engine.kinds.base import Kind
     from engine.model.event import Event
     from engine.model.verdict import Override
@@ -63,8 +64,8 @@ def apply_reviewed(path: Path | None, *, overrides: tuple[Override, ...], parall
     if not as_json:
         out(renderer("plan", "text")(plan, painter()))
     if plan.destroy and plan.pending:
-        _confirm_destroy(plan, confirm)
-    return _apply(plan, overrides=overrides, parallelism=parallelism, as_json=as_json)
+        confirm_destroy(plan, confirm)
+    return apply_plan(plan, overrides=overrides, parallelism=parallelism, as_json=as_json)
 
 
 def apply_manifest(path: Path, *, parallelism: int, as_json: bool, approved: bool = False, confirm: str | None = None,
@@ -76,10 +77,10 @@ def apply_manifest(path: Path, *, parallelism: int, as_json: bool, approved: boo
     if not plan.pending or not plan.can_apply() or plan_only:
         return plan.exit_code(detailed=False)
     if plan.destroy:
-        _confirm_destroy(plan, confirm)
+        confirm_destroy(plan, confirm)
     elif not approved:
         _ask()
-    return _apply(plan, overrides=(), parallelism=parallelism, as_json=as_json)
+    return apply_plan(plan, overrides=(), parallelism=parallelism, as_json=as_json)
 
 
 def _ask() -> None:
@@ -90,42 +91,80 @@ def _ask() -> None:
         raise Refused([error("not-approved", "Nothing was applied.")])
 
 
-def _confirm_destroy(plan: Plan, confirm: str | None) -> None:
+def confirm_destroy(plan: Plan, confirm: str | None) -> None:
     name = plan.environment.name
     if confirm is None:
         if not sys.stdin.isatty():
             raise Refused([error("no-terminal", "There is no terminal to ask on.", mend=f"Add --confirm {name}")])
-        confirm = click.prompt(f"Type {name} to destroy it", default="", show_default=False, err=True)
+        doing = "destroy it and build it anew" if plan.rebuild else "destroy it"
+        confirm = click.prompt(f"Type {name} to {doing}", default="", show_default=False, err=True)
     if confirm != name:
         raise Refused([error("not-confirmed", f"{confirm!r} is not {name!r}; nothing was destroyed.")])
 
 
-def _apply(plan: Plan, *, overrides: tuple[Override, ...], parallelism: int, as_json: bool) -> int:
+def apply_plan(plan: Plan, *, overrides: tuple[Override, ...], parallelism: int, as_json: bool) -> int:
     """Apply a plan; `overrides` are those given now, beside the plan's own."""
-    from engine.applying.apply import Apply, refuse_stale
     from engine.applying.journal import Journal
-    from engine.kinds.base import discover
     from engine.planning import guardrails
     from engine.planning.planfile import plan_id
-    from engine.planning.recheck import recheck
 
     # Named before it is changed: an override makes no new plan of one that was applied already.
     name, rails = plan_id(plan), guardrails.discover()
     plan = guardrails.overridden(plan, overrides, rails)
     if not plan.can_apply() or not plan.pending:
         return plan.exit_code(detailed=False)
-    kinds, capabilities = discover(), open_target(plan.environment)
+    capabilities = open_target(plan.environment)
     journal = Journal(state_dir() / "journal" / f"{plan.environment.name}.jsonl")
-    with capabilities.lock.acquire("destroy" if plan.destroy else "apply"), _stopping() as stop:
-        recheck(plan, kinds, capabilities, rails, datetime.now(UTC))
-        refuse_stale(plan, name, kinds, capabilities, journal)
-        with _view(plan, as_json=as_json) as emit:
-            closing, code = Apply(plan, name, kinds, capabilities, journal, emit, stop, parallelism).run()
-        if code == 0 and not plan.destroy and plan.scope is None:
-            _leave_evidence(plan, name, closing.run, kinds, capabilities, as_json=as_json)
-    if not as_json and code in (0, 4):
+    purpose = "recreate" if plan.rebuild else "destroy" if plan.destroy else "apply"
+    code = 0
+    with capabilities.lock.acquire(purpose), _stopping() as stop:
+        manifest = Path(plan.manifest_file)
+        if capabilities.register and manifest.is_file():
+            capabilities.register.note(str(manifest.absolute()))
+        for phase, phase_name in _to_do(plan, name, journal):
+            code = _phase(phase, phase_name, capabilities, journal, stop, parallelism, as_json=as_json,
+                          from_nothing=plan.destroy and not phase.destroy)
+            if code:
+                break
+    if not as_json:
         _closing_words(plan, code)
     return code
+
+
+def _to_do(plan: Plan, name: str, journal: Journal) -> list[tuple[Plan, str]]:
+    """The plan's parts that are still to be done, with their names in the journal.
+
+    A plan that destroys and builds goes on where it was cut: when all was destroyed, nothing of what was built since is
+    destroyed again. A part whose end nobody recorded is done again, and is held against the live environment as any.
+    """
+    phases = plan.phases()
+    if len(phases) == 1:
+        return [(plan, name)]
+    remove, build = (phases[0], f"{name}-remove"), (phases[1], f"{name}-build")
+    gone = not phases[0].pending or journal.past(remove[1]).succeeded
+    # The first part is judged with the second: what is going to be refused then is refused before anything is gone.
+    return [build] if gone else [(plan, remove[1]), build]
+
+
+def _phase(plan: Plan, name: str, capabilities: Capabilities, journal: Journal, stop: threading.Event,
+           parallelism: int, *, as_json: bool, from_nothing: bool) -> int:
+    """Judge one part of a plan on what is live now, refuse it where it is stale, and carry it out; the exit code."""
+    from engine.applying.apply import Apply, refuse_stale
+    from engine.applying.bound import refuse_moved
+    from engine.kinds.base import discover
+    from engine.planning import guardrails
+    from engine.planning.recheck import recheck
+
+    kinds = discover()
+    recheck(plan, kinds, capabilities, guardrails.discover(), now())
+    part = plan.phases()[0]
+    refuse_stale(part, name, kinds, capabilities, journal, from_nothing=from_nothing)
+    refuse_moved(plan.pending, kinds)
+    with _view(part, as_json=as_json) as emit:
+        closing, code = Apply(part, name, kinds, capabilities, journal, emit, stop, parallelism).run()
+    if code == 0 and not part.destroy and part.scope is None:
+        _leave_evidence(part, name, closing.run, kinds, capabilities, as_json=as_json)
+    return 130 if not code and stop.is_set() and plan.rebuild else code
 
 
 def _leave_evidence(plan: Plan, plan_name: str, run: str, kinds: Mapping[str, Kind], capabilities: Capabilities, *,
@@ -188,9 +227,13 @@ def _stopping() -> Iterator[threading.Event]:
 
 def _closing_words(plan: Plan, code: int) -> None:
     name = plan.environment.name
+    if code not in (0, 4):
+        if plan.rebuild:
+            say("Go on with this very plan: txplan apply. It knows what is gone, and the next generation.")
+        return
     if plan.scope:
         say(f"The chosen part of {name} is done; {len(plan.scope.left_out)} steps were left out.")
-    elif plan.destroy:
+    elif plan.destroy and not plan.rebuild:
         say(f"{name} is gone. What was done is kept in {state_dir() / 'journal' / f'{name}.jsonl'}.")
     elif code == 0:
         say(f"{name} serves. See it: txplan status {name}")

@@ -19,7 +19,7 @@ from engine.kinds.base import NOTHING_TO_REMOVE, Needs, because_upstream, short_
 from engine.kinds.records import active_cutover, set_cutover_state, why_unreadable
 from engine.model.address import Address
 from engine.model.change import Action, Change, Decision, Diff, Reason
-from engine.model.diagnostic import Refused, error
+from engine.model.diagnostic import Diagnostic, Refused, error
 from engine.model.manifest import Manifest
 from engine.model.observation import Observation
 from engine.model.step import Step
@@ -103,11 +103,8 @@ class AppKind:
             needs.apps.remove(name, context)
             return {}
         spec = change.spec
-        here = code_digest()
-        if spec["code"] != here:
-            planned = str(spec["code"])[:12]
-            raise Refused([error("code-moved", f"The plan is for the code {planned}; here is {here[:12]}.",
-                                 mend="Plan again.", address=change.address)], exit_code=5)
+        if moved := self.moved(change):
+            raise Refused([moved], exit_code=5)
         environment, command = spec["environment"], spec["command"]
         assert isinstance(environment, Mapping) and isinstance(command, list | tuple)
         connections = _connections(spec, needs)
@@ -126,6 +123,13 @@ class AppKind:
             set_cutover_state(needs.database, record.id, "syncing")
         return {"says": f"revision {state.revision} at {' '.join(state.endpoints)}", "revision": state.revision,
                 "endpoints": list(state.endpoints)}
+
+    def moved(self, change: Change) -> Diagnostic | None:
+        """Whether the code is another one than the plan was made of."""
+        planned, here = str(change.spec["code"]), code_digest()
+        return None if planned == here else error(
+            "code-moved", f"The plan is for the code {planned[:12]}; here is {here[:12]}.", mend="Plan again.",
+            address=change.address)
 
     def ready(self, change: Change, capabilities: Capabilities) -> str | None:
         """Ready when every replica says so on /readyz."""

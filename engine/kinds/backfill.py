@@ -53,11 +53,13 @@ class BackfillKind:
             return unreadable(step.address, why)
         record = active_cutover(database)
         run = backfill_run(database, record.id, source_digest(step.spec["source"])) if record else None
+        gone = _gone(step.spec["source"])
+        notes: dict[str, Value] = {"trouble": gone} if gone else {}
         if record is None or run is None:
-            return Observation(step.address, exists=False)
+            return Observation(step.address, exists=False, notes=notes)
         rows = {k: run[k] for k in ("rows_read", "rows_applied", "rows_dlq")}
         return Observation(step.address, exists=True, attributes={"cutover": record.id, "state": run["state"]},
-                           notes=rows)
+                           notes=rows | notes)
 
     def decide(self, step: Step, seen: Observation, upstream: Mapping[Address, Action]) -> Decision:
         """Run it where it is not done for the cutover that will be active."""
@@ -75,7 +77,7 @@ class BackfillKind:
         else:
             return Decision(Action.NOOP)
         source = step.spec["source"]
-        return Decision(action, reasons, details={"source": _in_words(source), **_rows(source), **seen.notes})
+        return Decision(action, reasons, details={"source": source_in_words(source), **_rows(source), **_loaded(seen)})
 
     decide_delete = staticmethod(goes_with("the database"))
 
@@ -128,7 +130,22 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _in_words(source: Value) -> str:
+def _gone(source: Value) -> str:
+    """Which files of the source are not there any more; empty where all are."""
+    assert isinstance(source, Mapping)
+    if source["kind"] != "files":
+        return ""
+    here = {Path(f).name for key in ("orders", "ledger") for f in glob.glob(str(source[key]))}
+    lost = sorted(str(f["file"]) for f in source["files"] if f["file"] not in here)
+    return f"the source lacks {len(lost)} of its files, {lost[0]} among them" if lost else ""
+
+
+def _loaded(seen: Observation) -> dict[str, Value]:
+    """The rows of the run that was seen."""
+    return {k: v for k, v in seen.notes.items() if k.startswith("rows_")} if seen.exists else {}
+
+
+def source_in_words(source: Value) -> str:
     """What a reviewer needs to know of a source, on one line."""
     assert isinstance(source, Mapping)
     match source["kind"]:

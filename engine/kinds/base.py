@@ -10,13 +10,13 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeVar, runtime_checkable
 
 import engine.kinds
 from engine.discovery import module_names
 from engine.model.address import Address
 from engine.model.change import Action, Change, Decision, Reason
-from engine.model.diagnostic import Refused, error
+from engine.model.diagnostic import Diagnostic, Refused, error
 from engine.model.manifest import Manifest
 from engine.model.observation import Observation
 from engine.model.step import Step
@@ -63,6 +63,15 @@ class Kind(Protocol):
 
     def ready(self, change: Change, capabilities: Capabilities) -> str | None:
         """None where the applied change serves; else what it still waits for."""
+
+
+@runtime_checkable
+class Bound(Protocol):
+    """A kind whose steps are made of what is in the place where they are planned (code, revisions), and can be carried
+    out only where that is the same."""
+
+    def moved(self, change: Change) -> Diagnostic | None:
+        """What is otherwise here than the change was planned for, or None."""
 
 
 def discover() -> dict[str, Kind]:

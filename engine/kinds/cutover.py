@@ -8,11 +8,11 @@ Must not: read the source or touch an entity.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from engine.kinds import wiring
+from engine.kinds import holdings, wiring
 from engine.kinds.base import NOTHING_TO_REMOVE, Needs, unreadable
 from engine.kinds.records import (
     CutoverRecord,
@@ -62,20 +62,21 @@ class CutoverKind:
         """The active record, and whether the broker still holds what it points to."""
         needs = Needs(capabilities)
         if why := why_unreadable(needs.database):
-            return unreadable(step.address, why)
+            return replace(unreadable(step.address, why), notes={"in_use": _group_in_use(needs)})
         record = active_cutover(needs.database)
         if not needs.broker.reachable():
-            return unreadable(step.address, "the broker does not answer") if record else Observation(
-                step.address, exists=False)
+            return replace(unreadable(step.address, "the broker does not answer"),
+                           notes={"in_use": record.group}) if record else Observation(step.address, exists=False)
         groups = list(needs.broker.groups(GROUPS))
+        events = holdings.events(needs.broker, _own_topics(step, capabilities))
         if record is None:
-            return Observation(step.address, exists=False, notes={"groups": groups})
+            return Observation(step.address, exists=False, notes={"groups": groups, "events": events})
         attributes: dict[str, Value] = {
             "id": record.id, "generation": record.generation, "t_cutover": record.t_cutover.isoformat(),
             "group": record.group, "start_offsets": offsets_to_json(record.start_offsets),
             "requested": dict(record.requested), "log": _log_state(needs.broker, record)}
         return Observation(step.address, exists=True, attributes=attributes,
-                           notes={"state": record.state, "groups": groups})
+                           notes={"state": record.state, "groups": groups, "events": events})
 
     def decide(self, step: Step, seen: Observation, upstream: Mapping[Address, Action]) -> Decision:
         """A new generation where there is none, another T is asked for, or the log behind the record is lost."""
@@ -83,8 +84,8 @@ class CutoverKind:
             "skew": spoken(float(str(step.spec["skew_s"]))), "retention": _retention(step.spec)}
         if not seen.exists:
             return Decision(Action.RUN, (Reason("absent", "No cutover is recorded yet."),),
-                            (Diff("t_cutover", None, step.spec["at"] or UNKNOWN), Diff("group", None, UNKNOWN)),
-                            details)
+                            (Diff("t_cutover", None, step.spec["at"] or UNKNOWN),
+                             Diff("group", None, _next_group(step.spec))), details)
         asked = requested(step.spec)
         if seen.attributes["requested"] != asked:
             return Decision(Action.RUN, (Reason("another-cutover", "The manifest asks for another cutover: a new "
@@ -139,7 +140,8 @@ class CutoverKind:
         _alone(change, broker, names)
         _guard(change, broker, start, now - at, skew, fixed=fixed is not None)
         taken = [generation_of(names, group) or 0 for group in broker.groups(consumer_group_prefix(names))]
-        generation = max([last_generation(needs.database), *taken]) + 1
+        above = int(str(spec.get(AFTER, 0)))
+        generation = max([last_generation(needs.database), above, *taken]) + 1
         record = CutoverRecord(0, generation, "recorded", at, skew, consumer_group(names, generation), start,
                                requested(spec))
         insert_cutover(needs.database, record, instance=f"{names.env}-{names.owner}")
@@ -172,6 +174,30 @@ def _names(spec: Attributes) -> Names:
     tokens = spec["names"]
     assert isinstance(tokens, Mapping)
     return Names(**tokens)
+
+
+AFTER = "after_generation"
+"""The key of a spec with the generation that was there before the environment is built anew: the next one is above it,
+although its record goes with the database."""
+
+
+def _next_group(spec: Attributes) -> Value:
+    return consumer_group(_names(spec), int(str(spec[AFTER])) + 1) if AFTER in spec else UNKNOWN
+
+
+def _own_topics(step: Step, capabilities: Capabilities) -> list[str]:
+    """The hubs whose events are this environment's to lose."""
+    hubs, topics = capabilities.resources.get("hub"), step.spec["topics"]
+    assert isinstance(topics, list | tuple)
+    own = set(hubs.inventory()) if hubs else set()
+    return [str(topic) for topic in topics if topic in own]
+
+
+def _group_in_use(needs: Needs) -> str | None:
+    """The group that the consumer was started with, which its host knows when the record cannot be read."""
+    apps = needs.capabilities.apps
+    state = apps.describe(wiring.CONSUMER.name) if apps else None
+    return state.environment.get("CONSUMER_GROUP") if state else None
 
 
 NOT_COMMITTED = "the group's start offsets are not committed"

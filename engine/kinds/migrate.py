@@ -15,7 +15,7 @@ from typing import Any
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError, to_tuple
 
-from engine.kinds import catalog, wiring
+from engine.kinds import catalog, holdings, wiring
 from engine.kinds.base import Needs, goes_with, unreadable
 from engine.kinds.contracting import contracts
 from engine.kinds.jobs import run_job
@@ -23,7 +23,7 @@ from engine.kinds.migration_sql import explained
 from engine.kinds.records import live_revisions, why_unreadable
 from engine.model.address import Address, Position
 from engine.model.change import Action, Change, Decision, Diff, Reason
-from engine.model.diagnostic import Refused, error
+from engine.model.diagnostic import Diagnostic, Refused, error
 from engine.model.manifest import Manifest
 from engine.model.observation import Observation
 from engine.model.step import Step
@@ -60,7 +60,7 @@ class MigrateKind:
         kept = catalog.kept_catalog(database)
         drift = catalog.differences(kept, catalog.live_catalog(database)) if kept else []
         return Observation(step.address, True, {"revision": ",".join(live), "landed": catalog.landed(database),
-                                                "drift": drift})
+                                                "drift": drift}, {"holds": holdings.tables(database) or None})
 
     def decide(self, step: Step, seen: Observation, upstream: Mapping[Address, Action]) -> Decision:
         """Run the revisions between the live one and head; refuse a live one that is not in the chain."""
@@ -90,17 +90,22 @@ class MigrateKind:
         needs = Needs(capabilities)
         database, chain = needs.database, change.spec["chain"]
         assert isinstance(chain, list | tuple)
-        here = revisions(Path(str(change.spec["migrations"])), change.source)
-        if [r["digest"] for r in here] != [r["digest"] for r in chain]:
-            raise Refused([error("migrations-moved", "The migrations are not those of the plan.",
-                                 "What nobody reviewed is not run.", "Plan again.", address=change.address,
-                                 rule="P4.3")], exit_code=5)
+        if moved := self.moved(change):
+            raise Refused([moved], exit_code=5)
         clean = catalog.kept_catalog(database) == catalog.live_catalog(database)
         _upgrade(change, needs, context, {})
         # Where the schema was what landed, it is now what the revisions make; else that is found out elsewhere.
         makes = catalog.live_catalog(database) if clean else _made_aside(change, needs, context)
         catalog.land(database, chain, makes)
         return {"revision": change.spec["head"], "says": f"revision {change.spec['head']}"}
+
+    def moved(self, change: Change) -> Diagnostic | None:
+        """Whether the revisions are others than the plan was made of."""
+        chain: Any = change.spec["chain"]
+        here = revisions(Path(str(change.spec["migrations"])), change.source)
+        return None if [r["digest"] for r in here] == [r["digest"] for r in chain] else error(
+            "migrations-moved", "The migrations are not those of the plan.", "What nobody reviewed is not run.",
+            "Plan again.", address=change.address, rule="P4.3")
 
     def ready(self, change: Change, capabilities: Capabilities) -> str | None:
         """Ready when the live revision is head (P8.1)."""

@@ -40,6 +40,11 @@ class LiveState:
     applied: Mapping[Address, Attributes] = field(default_factory=dict)
     """The values as the last apply left them, of the steps of which they are kept."""
 
+    def emptied(self) -> LiveState:
+        """The same environment when all of it is gone; what is known of its surroundings stays in the notes."""
+        gone = {a: Observation(a, exists=False, notes=seen.notes) for a, seen in self.by_address.items()}
+        return LiveState(gone)
+
     @property
     def digest(self) -> str:
         """Digest over the digests of all observations."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from graphlib import TopologicalSorter
 
@@ -15,7 +15,7 @@ from engine.model.evidence import Promotion
 from engine.model.step import Environment
 from engine.model.verdict import DestroyLimit, Outcome, Override, Verdict
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +60,27 @@ class Scope:
 
 
 @dataclass(frozen=True, slots=True)
+class Store:
+    """What holds data and goes with a plan (P11.3): what is in it, how that comes back and how many seconds that took
+    before. `missing` says what no rebuild brings back; empty where all of it comes back."""
+
+    address: Address
+    holds: str
+    how: str
+    missing: str
+    seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RoadBack:
+    """The way back from what a plan destroys: each store's, and how many seconds building everything anew took before,
+    along the longest chain; None where it never ran here."""
+
+    stores: tuple[Store, ...]
+    seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """All that is to happen, in an order that `waits_for` fixes. Two plans of the same inputs are equal."""
 
@@ -85,19 +106,30 @@ class Plan:
     """When the snapshot was taken that it was made from; None where it was made from the live environment."""
     promotion: Promotion | None = None
     """The evidence of another environment that it builds on; None where it builds on none."""
+    rebuild: tuple[Change, ...] = ()
+    """What is built anew when all of `changes` is done; empty but for a plan that destroys and builds."""
+    road_back: RoadBack | None = None
+    """The way back from what it destroys; None where it destroys no store."""
 
     @property
     def pending(self) -> tuple[Change, ...]:
-        """The changes that do something."""
-        return tuple(c for c in self.changes if c.action is not Action.NOOP)
+        """The changes that do something, in both parts."""
+        return tuple(c for c in (*self.changes, *self.rebuild) if c.action is not Action.NOOP)
 
     @property
     def counts(self) -> Counter[Action]:
-        """How many changes there are of each action."""
-        return Counter(c.action for c in self.changes)
+        """How many changes there are of each action, in both parts."""
+        return Counter(c.action for c in (*self.changes, *self.rebuild))
+
+    def phases(self) -> tuple[Plan, ...]:
+        """The plan in its parts, each a plan with one list of changes: two where it destroys and then builds."""
+        if not self.rebuild:
+            return (self,)
+        return (replace(self, rebuild=()),
+                replace(self, destroy=False, changes=self.rebuild, rebuild=(), road_back=None))
 
     def waits(self) -> dict[Address, frozenset[Address]]:
-        """What each pending change waits for: the nearest pending ones, through those that do nothing."""
+        """What each pending change of `changes` waits for: the nearest pending ones, through those that do nothing."""
         by_address = {c.address: c for c in self.changes}
         nearest: dict[Address, frozenset[Address]] = {}
         order = TopologicalSorter({c.address: [a for a in c.waits_for if a in by_address] for c in self.changes})
@@ -108,11 +140,14 @@ class Plan:
                     idle = by_address[dependency].action is Action.NOOP
                     found |= nearest[dependency] if idle else {dependency}
             nearest[address] = frozenset(found)
-        return {c.address: nearest[c.address] for c in self.pending}
+        return {c.address: nearest[c.address] for c in self.changes if c.action is not Action.NOOP}
 
     def expected(self) -> tuple[float, int]:
         """How long an apply takes by experience, in seconds along the longest chain, and of how many pending steps
         there is none."""
+        if self.rebuild:
+            parts = [phase.expected() for phase in self.phases()]
+            return sum(seconds for seconds, _ in parts), sum(unknown for _, unknown in parts)
         pending = self.pending
         unknown = sum(c.expected_s is None for c in pending)
         if unknown == len(pending):

@@ -10,7 +10,7 @@ from engine.model.observation import Observation
 from engine.model.step import Environment
 from engine.model.value import Attributes
 
-SNAPSHOT_VERSION = 1
+SNAPSHOT_VERSION = 2
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ Owns: what counts as a difference between plans. Must not: say which of them is 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from engine.model.address import Address
@@ -52,18 +53,20 @@ class Comparison:
 
 def compare(first: Plan, second: Plan) -> Comparison:
     """What `second` does otherwise than `first`."""
-    return Comparison(differences(_about(first), _about(second)), tuple(_steps(first, second)),
+    steps = [*_steps(first.changes, second.changes), *_steps(first.rebuild, second.rebuild)]
+    return Comparison(differences(_about(first), _about(second)), tuple(steps),
                       tuple(_verdicts(first, second)))
 
 
 def _about(plan: Plan) -> dict[str, str | bool]:
     return {"environment": plan.environment.name, "target": plan.environment.target, "destroy": plan.destroy,
-            "manifest": plan.manifest_digest, "live": plan.live_digest, "tool": plan.tool_version,
-            "made_by": plan.made_by, "made_on": plan.made_on, "created_at": plan.created_at.isoformat()}
+            "recreate": bool(plan.rebuild), "manifest": plan.manifest_digest, "live": plan.live_digest,
+            "tool": plan.tool_version, "made_by": plan.made_by, "made_on": plan.made_on,
+            "created_at": plan.created_at.isoformat()}
 
 
-def _steps(first: Plan, second: Plan) -> list[StepComparison]:
-    one, other = ({c.address: c for c in plan.changes} for plan in (first, second))
+def _steps(first: Sequence[Change], second: Sequence[Change]) -> list[StepComparison]:
+    one, other = ({c.address: c for c in changes} for changes in (first, second))
     order = dict.fromkeys([*other, *one])
     found = [_step(address, one.get(address), other.get(address)) for address in order]
     return [c for c in found if c.first is not c.second or c.declared or c.live]

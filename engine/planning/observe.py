@@ -42,12 +42,20 @@ def observe(steps: Iterable[Step], kinds: Mapping[str, Kind], capabilities: Capa
                 seen[step.address] = Observation(step.address, exists=True, unreadable="it could not be read")
     kept = capabilities.applied
     applied = {s.address: a for s in listed if kept and (a := kept.get(str(s.address))) is not None}
-    return LiveState(seen, tuple(_orphans(listed, capabilities)) if orphans else (), tuple(problems), applied)
+    owned = tuple(observe_orphans(listed, kinds, capabilities)) if orphans else ()
+    return LiveState(seen, owned, tuple(problems), applied)
 
 
-def _orphans(steps: list[Step], capabilities: Capabilities) -> Iterable[Observation]:
+def observe_orphans(steps: Iterable[Step], kinds: Mapping[str, Kind],
+                    capabilities: Capabilities) -> Iterable[Observation]:
+    """The owned resources that no step declares, each observed as a declared one would be; their `notes` also hold the
+    type and the name."""
     declared = {(str(s.spec["type"]), str(s.spec["name"])) for s in steps if s.address.kind == "resource"}
     for type_ in sorted(capabilities.resources):
         for name in sorted(capabilities.resources[type_].inventory()):
-            if (type_, name) not in declared:
-                yield Observation(Address("resource", name), True, {"type": type_, "name": name})
+            if (type_, name) in declared:
+                continue
+            spec = {"type": type_, "name": name}
+            found = kinds["resource"].observe(Step(Address("resource", f"{type_}:{name}"), spec), capabilities)
+            if found.exists:
+                yield replace(found, notes={**found.notes, **spec})

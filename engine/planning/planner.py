@@ -12,7 +12,7 @@ from datetime import datetime
 from engine.kinds.base import NOTHING_TO_REMOVE, Kind, because_upstream, changing
 from engine.model.address import Address
 from engine.model.change import Action, Change, Decision, Reason
-from engine.model.diagnostic import Diagnostic, Severity, warning
+from engine.model.diagnostic import Diagnostic, Severity
 from engine.model.evidence import Promotion
 from engine.model.manifest import Manifest
 from engine.model.observation import LiveState, Observation
@@ -21,24 +21,46 @@ from engine.model.step import Step
 from engine.planning.drift import drift_of
 from engine.planning.graph import Graph, environment_of
 from engine.planning.guardrails import Guardrail, judge
+from engine.planning.orphans import pruned
+from engine.planning.recreate import above_the_live_generation
+from engine.planning.road_back import road_back
 from engine.planning.selection import EVERYTHING, Selection, select
 
 
 def make_plan(manifest: Manifest, graph: Graph, live: LiveState, kinds: Mapping[str, Kind],
-              guardrails: Sequence[Guardrail], making: Making, *, destroy: bool = False,
-              selection: Selection = EVERYTHING, snapshot_at: datetime | None = None, prove: bool = False,
-              promotion: Promotion | None = None) -> Plan:
-    """The plan that makes the live environment, or the selected part of it, what the graph says, or with `destroy`
-    makes it nothing; `snapshot_at` says how old `live` is where it was not read just now. With `prove` every proof is
-    taken anew; `promotion` is the evidence that it builds on."""
-    changes, problems = _remove(graph, live, kinds) if destroy else _build(graph, live, kinds, prove=prove)
-    plan = Plan(FORMAT_VERSION, making.tool_version, making.user, making.host, environment_of(manifest), destroy,
-                manifest.file, manifest.digest, live.digest, making.now, making.now + making.valid_for, tuple(changes),
-                diagnostics=tuple(problems), overrides=making.overrides, max_destroy=manifest.max_destroy,
-                snapshot_at=snapshot_at, promotion=promotion)
-    plan = select(plan, selection)
-    plan = replace(plan, changes=tuple(_expected(c, making.history) for c in plan.changes))
+              guardrails: Sequence[Guardrail], making: Making, *, destroy: bool = False, recreate: bool = False,
+              prune: bool = False, prove: bool = False, selection: Selection = EVERYTHING,
+              snapshot_at: datetime | None = None, promotion: Promotion | None = None) -> Plan:
+    """The plan that makes the live environment, or the selected part of it, what the graph says; with `destroy` the one
+    that makes it nothing, with `recreate` nothing first and then what the graph says. `prune` deletes what the
+    environment owns and no manifest declares, `prove` takes every proof anew; `snapshot_at` says how old `live` is
+    where it was not read just now, `promotion` is the evidence that it builds on."""
+    changes, problems = (_remove(graph, live, kinds) if destroy or recreate else
+                         _build(graph, live, kinds, prove=prove))
+    rebuild: list[Change] = []
+    if recreate:
+        graph, unknown = above_the_live_generation(graph, live)
+        rebuild, found = _build(graph, live.emptied(), kinds)
+        problems = [*problems, *unknown, *found]
+    elif not destroy:
+        removed, told = pruned(live, changes, prune=prune)
+        changes, problems = [*changes, *removed], [*problems, *told]
+    plan = Plan(FORMAT_VERSION, making.tool_version, making.user, making.host, environment_of(manifest),
+                destroy or recreate, manifest.file, manifest.digest, live.digest, making.now,
+                making.now + making.valid_for, tuple(changes), diagnostics=tuple(problems), overrides=making.overrides,
+                max_destroy=manifest.max_destroy, snapshot_at=snapshot_at, promotion=promotion, rebuild=tuple(rebuild))
+    plan = _with_history(select(plan, selection), making.history)
+    live = replace(live, by_address={**live.by_address, **{o.address: o for o in live.orphans}})
+    if any(c.action.destroys for c in plan.changes):
+        built, _ = _build(graph, live.emptied(), kinds)
+        plan = replace(plan, road_back=road_back(plan, live, _with_history(
+            replace(plan, changes=tuple(built), rebuild=()), making.history)))
     return replace(plan, verdicts=judge(guardrails, plan, live, making.now))
+
+
+def _with_history(plan: Plan, history: Mapping[tuple[Address, Action], Experience]) -> Plan:
+    return replace(plan, changes=tuple(_expected(c, history) for c in plan.changes),
+                   rebuild=tuple(_expected(c, history) for c in plan.rebuild))
 
 
 def decide(step: Step, seen: Observation, kind: Kind, decided: Mapping[Address, Action],
@@ -74,7 +96,7 @@ def decide(step: Step, seen: Observation, kind: Kind, decided: Mapping[Address, 
 
 
 def _build(graph: Graph, live: LiveState, kinds: Mapping[str, Kind], *,
-           prove: bool) -> tuple[list[Change], list[Diagnostic]]:
+           prove: bool = False) -> tuple[list[Change], list[Diagnostic]]:
     changes: list[Change] = []
     problems: list[Diagnostic] = []
     decided: dict[Address, Action] = {}
@@ -88,7 +110,7 @@ def _build(graph: Graph, live: LiveState, kinds: Mapping[str, Kind], *,
         problems += decision.diagnostics
         change = _change(step, seen, decision, step.depends_on)
         changes.append(replace(change, drift=drift_of(seen, live.applied.get(step.address))))
-    return changes, [*live.diagnostics, *problems, *map(_orphan, live.orphans)]
+    return changes, [*live.diagnostics, *problems]
 
 
 def _remove(graph: Graph, live: LiveState, kinds: Mapping[str, Kind]) -> tuple[list[Change], list[Diagnostic]]:
@@ -118,10 +140,3 @@ def _expected(change: Change, history: Mapping[tuple[Address, Action], Experienc
     if not isinstance(rows, int) or rate is None:
         return replace(change, expected_s=round(before.seconds, 1))
     return replace(change, expected_s=round(rows / rate, 1), details={**change.details, "rows_per_s": round(rate)})
-
-
-def _orphan(seen: Observation) -> Diagnostic:
-    """An orphan is told and left alone: what no manifest declares, no plan deletes."""
-    what = f"{seen.attributes['type']} {seen.attributes['name']}"
-    return warning("orphan", f"The environment owns the {what}, which the manifest does not declare.",
-                   mend="Declare it, or destroy the environment.")

@@ -18,6 +18,8 @@ from engine.model.value import Attributes, SecretRef
 if TYPE_CHECKING:
     from psycopg import Connection
 
+    from engine.model.step import Environment
+
 Partition = tuple[str, int]
 """(topic, partition)."""
 
@@ -256,6 +258,35 @@ class LockHolder:
     purpose: str
 
 
+@dataclass(frozen=True, slots=True)
+class LockStanding:
+    """A lock that was taken and not given back: by whom, where that can be read. `held` is whether somebody holds it
+    now, for the lock is free when its holder dies; `alive` whether the holder's process lives, None where this host
+    cannot tell."""
+
+    holder: LockHolder | None
+    held: bool
+    alive: bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """An environment that is live on a target: who it is by its own record (with its live tags), what its group is
+    called there, since when it is, and the manifest that it was last applied from, where that is known."""
+
+    environment: Environment
+    group: str
+    made_at: datetime
+    manifest: str | None
+
+
+class Register(Protocol):
+    """What is kept with a live environment for those who find it without its manifest at hand."""
+
+    def note(self, manifest: str) -> None:
+        """Keep the manifest's path; it goes with the environment."""
+
+
 class Applied(Protocol):
     """What was last applied, step by step, kept where the resources are: what is live otherwise was changed outside."""
 
@@ -278,6 +309,12 @@ class Lock(Protocol):
     def holder(self) -> LockHolder | None:
         """Who holds it now, or None."""
 
+    def standing(self) -> LockStanding | None:
+        """Who took it and did not give it back; None where it is free and nobody left it behind."""
+
+    def break_open(self) -> None:
+        """Take it from whoever has it, who is not asked and goes on."""
+
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
@@ -292,3 +329,4 @@ class Capabilities:
     jobs: JobRunner | None = None
     metrics: Metrics | None = None
     applied: Applied | None = None
+    register: Register | None = None

@@ -53,15 +53,19 @@ def _body(plan: Plan, reading: Reading) -> Iterator[str]:
     if reading.refusal:
         yield f'<p class="refusal">{escape(reading.refusal)}</p>'
     yield from (f'<p class="notice">{escape(notice)}</p>' for notice in reading.notices)
+    yield from _roads(reading)
     if reading.drift:
         lines = "".join(f"<li>{escape(line)}</li>" for line in reading.drift)
         yield ('<section class="finding" aria-labelledby="drift"><h2 id="drift">Changed outside since it was last '
                f"applied</h2><ul>{lines}</ul></section>")
     yield from map(_diagnostic, reading.diagnostics)
     yield '<section aria-labelledby="changes"><h2 id="changes" tabindex="-1">Changes</h2>'
-    if not reading.blocks:
+    if not plan.pending:
         yield f"<p>{escape(reading.summary)}</p>"
-    yield from map(_block, reading.blocks)
+    for section in reading.sections:
+        if section.title:
+            yield f"<h3>{escape(section.title)}</h3>"
+        yield from (_block(block, section.prefix) for block in section.blocks)
     yield from (f'<p class="dim">{escape(note)}</p>' for note in reading.footnotes)
     yield "</section>"
     yield '<section aria-labelledby="guardrails"><h2 id="guardrails">Guardrails</h2><div class="wide"><table>'
@@ -71,6 +75,19 @@ def _body(plan: Plan, reading: Reading) -> Iterator[str]:
     yield "</tbody></table></div></section>"
     yield from _picture(plan)
     yield "</main>"
+
+
+def _roads(reading: Reading) -> Iterator[str]:
+    if not reading.roads:
+        return
+    yield '<section aria-labelledby="roads"><h2 id="roads">The road back</h2><div class="wide"><table><thead><tr>'
+    yield "".join(f'<th scope="col">{name}</th>' for name in ("store", "holds", "comes back by", "before"))
+    yield "</tr></thead><tbody>"
+    for road in reading.roads:
+        lost = f'<br><strong class="bad">No way back:</strong> {escape(road.missing)}' if road.missing else ""
+        yield (f'<tr><th scope="row">{escape(str(road.store))}</th><td>{escape(road.holds)}</td>'
+               f"<td>{escape(road.how)}{lost}</td><td>{escape(road.took)}</td></tr>")
+    yield "</tbody></table></div></section>"
 
 
 def _diagnostic(found: Diagnostic) -> str:
@@ -88,9 +105,9 @@ def _diagnostic(found: Diagnostic) -> str:
     return f'<section class="finding {role}">{"".join(parts)}</section>'
 
 
-def _block(block: Block) -> str:
+def _block(block: Block, prefix: str) -> str:
     named = f' <span class="dim">{escape(block.named)}</span>' if block.named else ""
-    parts = [f'<details id="{escape(str(block.address))}" open><summary><span class="mark {block.role}">'
+    parts = [f'<details id="{escape(prefix + str(block.address))}" open><summary><span class="mark {block.role}">'
              f"{escape(block.mark)}</span> <code>{escape(str(block.address))}</code> "
              f'<span class="{block.role}">{block.action.value}</span>{named}</summary>']
     if block.values:
@@ -108,7 +125,7 @@ def _block(block: Block) -> str:
               + (f' <span class="dim">{escape(w.place)}</span>' if w.place else "") for w in block.reasons]
     if block.leads_to:
         lines.append('<span class="dim">leads to:</span> ' + ", ".join(
-            f'<a href="#{escape(str(a))}">{escape(str(a))}</a>' for a in block.leads_to))
+            f'<a href="#{escape(prefix + str(a))}">{escape(str(a))}</a>' for a in block.leads_to))
     if lines:
         parts.append(f"<ul>{''.join(f'<li>{line}</li>' for line in lines)}</ul>")
     parts += [f"<details><summary>{escape(s.title)}</summary><pre>{escape(s.text)}</pre></details>"
@@ -126,14 +143,21 @@ def _verdict(verdict: Verdict) -> str:
 def _picture(plan: Plan) -> Iterator[str]:
     """The steps in the order in which they are done: all of them, or where those are too many, what changes."""
     yield '<section aria-labelledby="graph"><h2 id="graph">Order</h2>'
+    for place, phase in enumerate(plan.phases()):
+        yield from _phase(phase, "then-tip" if place else "tip")
+    yield "</section>"
+
+
+def _phase(plan: Plan, tip: str) -> Iterator[str]:
     marks = {c.address: MARKS[c.action][0] for c in plan.pending}
     shown = {c.address: c.waits_for for c in plan.changes}
     if len(shown) > PICTURED:
         shown = plan.waits()
         yield f'<p class="dim">{len(plan.changes) - len(shown)} unchanged steps are left out of the picture.</p>'
     if len(shown) > PICTURED:
-        yield f'<p class="dim">{len(shown)} steps are too many for a picture.</p></section>'
+        yield f'<p class="dim">{len(shown)} steps are too many for a picture.</p>'
         return
     ordered = [c.address for c in plan.changes if c.address in shown]
     steps = [Step(a, {}, frozenset(d for d in shown[a] if d in shown)) for a in ordered]
-    yield f'<div class="wide picture" tabindex="0">{graph_svg.render(steps, marks)}</div></section>'
+    picture = graph_svg.render(steps, marks).replace('id="tip"', f'id="{tip}"').replace("#tip", f"#{tip}")
+    yield f'<div class="wide picture" tabindex="0">{picture}</div>'

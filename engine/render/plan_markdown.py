@@ -13,7 +13,7 @@ from engine.model.plan import Plan
 from engine.model.verdict import Outcome, Verdict
 from engine.render import words
 from engine.render.paint import Paint, plain
-from engine.render.reading import Block, Reading, read
+from engine.render.reading import Block, Reading, Section, read
 
 LIMIT = 65_536
 """What the hosts of pull requests take as one comment; counted in bytes, which are never fewer than characters."""
@@ -34,7 +34,7 @@ def render(plan: Plan, paint: Paint) -> str:
     table = "| guardrail | rule | answer | evidence |\n|---|---|---|---|\n" + rails + "\n"
     foot = "".join(f"\n{note}\n" for note in (*reading.footnotes, folded_notes, folded_rails) if note)
     room = LIMIT - _ROOM - sum(_size(part) for part in (head, told, table, foot))
-    return head + told + _steps(reading.blocks, room) + table + foot
+    return head + told + _steps(reading.sections, room) + table + foot
 
 
 def _head(reading: Reading) -> Iterator[str]:
@@ -49,6 +49,15 @@ def _head(reading: Reading) -> Iterator[str]:
     for notice in reading.notices:
         yield ""
         yield f"> [!IMPORTANT]\n> {_text(_cut(notice))}"
+    if reading.roads:
+        yield ""
+        yield "| the road back | holds | comes back by | before |\n|---|---|---|---|"
+        for road in reading.roads[:50]:
+            missing = f" **No way back: {_text(_cut(road.missing))}**" if road.missing else ""
+            yield (f"| {_code(str(road.store))} | {_text(_cut(road.holds))} | {_text(_cut(road.how))}{missing} | "
+                   f"{_text(road.took)} |")
+        if len(reading.roads) > 50:
+            yield f"\n{len(reading.roads) - 50} more stores are left out here."
     if reading.drift:
         yield ""
         yield "**Changed outside since it was last applied**\n"
@@ -76,8 +85,12 @@ def _verdict(verdict: Verdict) -> str:
             f"{where}{_text(_cut(verdict.evidence))} |\n")
 
 
-def _steps(blocks: Sequence[Block], room: int) -> str:
+def _steps(sections: Sequence[Section], room: int) -> str:
     """Whole blocks while there is room, what destroys before the rest; a line for each other step; else a number."""
+    blocks = [block for section in sections for block in section.blocks]
+    titles, begins = {}, 0
+    for section in sections:
+        titles[begins], begins = f"**{section.title}**\n\n" if section.title else "", begins + len(section.blocks)
     first = sorted(range(len(blocks)), key=lambda i: (not blocks[i].action.destroys, i))
     lines = [f"- {_code(f'{b.mark} {b.address}')} {b.action.value}\n" for b in blocks]
     whole: dict[int, str] = {}
@@ -88,7 +101,7 @@ def _steps(blocks: Sequence[Block], room: int) -> str:
             continue
         left -= _size(text) - _size(lines[i])
         whole[i] = text
-    body = "".join(whole[i] for i in range(len(blocks)) if i in whole)
+    body = "".join(titles.get(i, "") + whole.get(i, "") for i in range(len(blocks)))
     short = [lines[i] for i in first if i not in whole]
     if not short:
         return body

@@ -8,7 +8,7 @@ from engine.model.plan import Plan
 from engine.model.verdict import Outcome, Verdict
 from engine.render import words
 from engine.render.paint import Paint
-from engine.render.reading import Block, Reading, read
+from engine.render.reading import Block, Reading, Road, read
 
 _VERDICTS = {Outcome.PASS: ("ok", "good"), Outcome.WARN: ("warn", "warn"), Outcome.BLOCK: ("BLOCKED", "bad")}
 _PAD = " " * 6
@@ -33,10 +33,15 @@ def _lines(reading: Reading, paint: Paint) -> Iterator[str]:
         yield ""
         yield paint("Changed outside since it was last applied", "strong")
         yield from (f"  {paint(line, 'warn')}" for line in reading.drift)
-    if reading.blocks:
+    if reading.roads:
         yield ""
-        width = max(len(str(b.address)) for b in reading.blocks)
-        for block in reading.blocks:
+        yield paint("The road back", "strong")
+        for road in reading.roads:
+            yield from _road(road, paint)
+    width = max((len(str(b.address)) for s in reading.sections for b in s.blocks), default=0)
+    for section in reading.sections:
+        yield from ["", paint(section.title, "strong")] if section.title else [""] if section.blocks else []
+        for block in section.blocks:
             yield from _block(block, width, paint)
     for note in reading.footnotes:
         yield paint(f"  {note}", "dim")
@@ -51,6 +56,13 @@ def _lines(reading: Reading, paint: Paint) -> Iterator[str]:
     yield paint(reading.summary, "strong")
     if reading.refusal:
         yield paint(reading.refusal, "bad")
+
+
+def _road(road: Road, paint: Paint) -> Iterator[str]:
+    yield f"  {road.store}: {road.holds}"
+    yield f"{_PAD}{paint('comes back:', 'dim')} {road.how} ({road.took})"
+    if road.missing:
+        yield f"{_PAD}{paint('NO WAY BACK:', 'bad')} {road.missing}"
 
 
 def _block(block: Block, width: int, paint: Paint) -> Iterator[str]:

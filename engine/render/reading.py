@@ -67,9 +67,30 @@ class Block:
 
 
 @dataclass(frozen=True, slots=True)
+class Section:
+    """Changes that are done together: all of them, or one of the two parts of a plan that destroys and builds. `prefix`
+    tells their places in a document from those of the other part."""
+
+    title: str
+    prefix: str
+    blocks: tuple[Block, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Road:
+    """The way back of one store; `missing` is what no rebuild brings back."""
+
+    store: Address
+    holds: str
+    how: str
+    took: str
+    missing: str
+
+
+@dataclass(frozen=True, slots=True)
 class Reading:
     """A whole plan. `destroyed` are the addresses of all that is gone afterwards; `notices` say what a reader must
-    know before the rest, `drift` what somebody changed outside."""
+    know before the rest, `roads` how each store comes back, `drift` what somebody changed outside."""
 
     title: str
     about: str
@@ -77,8 +98,9 @@ class Reading:
     summary: str
     destroyed: tuple[Address, ...]
     notices: tuple[str, ...]
+    roads: tuple[Road, ...]
     drift: tuple[str, ...]
-    blocks: tuple[Block, ...]
+    sections: tuple[Section, ...]
     footnotes: tuple[str, ...]
     verdicts: tuple[Verdict, ...]
     diagnostics: tuple[Diagnostic, ...]
@@ -87,19 +109,33 @@ class Reading:
 
 def read(plan: Plan) -> Reading:
     """What there is to say of a plan."""
-    env, pending = plan.environment, plan.pending
-    forced = _forced(pending)
+    env = plan.environment
+    doing = "Recreating" if plan.rebuild else "Destroying" if plan.destroy else "Plan for"
     return Reading(
-        title=f"{'Destroying' if plan.destroy else 'Plan for'} {env.name}",
+        title=f"{doing} {env.name}",
         about=f"on {env.target} ({plan.manifest_file}, ttl {env.tags.get('ttl')})",
         made=_made(plan), summary=_summary(plan),
-        destroyed=tuple(c.address for c in pending if c.action.destroys),
-        notices=tuple(_notices(plan)),
+        destroyed=tuple(c.address for c in plan.changes if c.action.destroys),
+        notices=tuple(_notices(plan)), roads=tuple(_roads(plan)),
         drift=tuple(_drift(plan)),
-        blocks=tuple(_block(c, forced.get(c.address, ())) for c in pending),
+        sections=tuple(_sections(plan)),
         footnotes=tuple(_footnotes(plan)), verdicts=plan.verdicts,
         diagnostics=(*plan.diagnostics, *(v.diagnostic for v in plan.verdicts if v.diagnostic)),
         refusal="" if plan.sound else "This plan cannot be applied: mend what is marked as error or blocked.")
+
+
+def _sections(plan: Plan) -> Iterable[Section]:
+    titles = ("First all of it goes, what depends on others before them", "Then it is built anew, from nothing")
+    for place, phase in enumerate(plan.phases()):
+        forced = _forced(phase.pending)
+        yield Section(titles[place] if plan.rebuild else "", "then." if place else "",
+                      tuple(_block(c, forced.get(c.address, ())) for c in phase.pending))
+
+
+def _roads(plan: Plan) -> Iterable[Road]:
+    for store in plan.road_back.stores if plan.road_back else ():
+        took = f"took {spoken(store.seconds)} last time" if store.seconds is not None else "never ran here"
+        yield Road(store.address, store.holds, store.how, took, store.missing)
 
 
 def _made(plan: Plan) -> str:
@@ -116,11 +152,18 @@ def _summary(plan: Plan) -> str:
         return f"No changes in the chosen part; {left} left out."
     if not plan.pending:
         return "Nothing to destroy." if plan.destroy else "No changes. The live environment is as the manifest says."
+    if plan.rebuild:
+        first, then = (_actions(phase) for phase in plan.phases())
+        return f"Plan: {first or 'nothing to delete'}; then {then}."
+    unchanged = f"{plan.counts[Action.NOOP] - left} unchanged"
+    return f"Plan: {_actions(plan)}; {unchanged}{f', {left} left out' if left else ''}."
+
+
+def _actions(plan: Plan) -> str:
     order = (Action.CREATE, Action.UPDATE, Action.REPLACE, Action.DELETE, Action.RUN, Action.WAIT)
     parts = [f"{plan.counts[action]} to {'decide later' if action is Action.WAIT else action.value}"
              for action in order if plan.counts[action]]
-    unchanged = f"{plan.counts[Action.NOOP] - left} unchanged"
-    return f"Plan: {', '.join(parts)}; {unchanged}{f', {left} left out' if left else ''}."
+    return ", ".join(parts)
 
 
 def _notices(plan: Plan) -> Iterable[str]:
@@ -158,6 +201,8 @@ def _footnotes(plan: Plan) -> Iterable[str]:
     if seconds:
         without = f"; {unknown} steps never ran here and are not counted" if unknown else ""
         yield f"Expected to take about {spoken(seconds)}, by earlier runs{without}."
+    if plan.road_back and plan.road_back.seconds is not None and not plan.rebuild:
+        yield f"Building it all anew took about {spoken(plan.road_back.seconds)} before."
     if plan.counts[Action.WAIT]:
         yield "? is decided when it can be read; nothing is destroyed by it."
 

@@ -13,6 +13,7 @@ from engine.planning.comparison import compare
 from engine.render.comparison_text import render
 from engine.render.paint import plain
 from tests.e2e.stage import Stage
+from tests.guardrails.judging import planned
 from tests.support.filekind import FileKind, change, plan_of
 
 
@@ -65,3 +66,12 @@ def test_the_command(tmp_path: Path) -> None:
     assert result.code == 2
     [step] = found["steps"]
     assert (step["address"], [d["path"] for d in step["declared"]]) == ("resource.hub-ledger", ["retention_hours"])
+
+
+def test_what_is_built_anew_is_compared_too(tmp_path: Path) -> None:
+    destroying, recreating = planned(tmp_path, destroy=True), planned(tmp_path, recreate=True)
+    found = compare(destroying, recreating)
+    assert {(d.path, d.before, d.after) for d in found.about} >= {("recreate", False, True)}
+    assert {(str(s.address), s.first, s.second) for s in found.steps} >= {
+        ("resource.group", None, Action.CREATE), ("cutover.stream", None, Action.RUN)}
+    assert not compare(recreating, planned(tmp_path, recreate=True))

@@ -71,8 +71,8 @@ def test_another_environment_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("text", "code"), [
     ("{", "snapshot-unreadable"), ("[]", "snapshot-version"), ('{"snapshot_version": 9}', "snapshot-version"),
-    ('{"snapshot_version": 1}', "snapshot-invalid"),
-    ('{"snapshot_version": 1, "steps": [3], "environment": 4}', "snapshot-invalid")])
+    ('{"snapshot_version": 2}', "snapshot-invalid"),
+    ('{"snapshot_version": 2, "steps": [3], "environment": 4}', "snapshot-invalid")])
 def test_what_is_no_snapshot_is_refused(tmp_path: Path, text: str, code: str) -> None:
     file = tmp_path / "s.json"
     file.write_text(text)

@@ -41,8 +41,9 @@ def graph_of(folder: Path, **values: Any) -> tuple[Any, Graph]:
 
 
 def planned(folder: Path, live: Mapping[str, Mapping[str, Any]] | None = None, *, destroy: bool = False,
-            overrides: tuple[Override, ...] = (), seen: Mapping[Address, Observation] | None = None,
-            built: bool = True, promotion: Promotion | None = None, **values: Any) -> Plan:
+            recreate: bool = False, overrides: tuple[Override, ...] = (),
+            seen: Mapping[Address, Observation] | None = None, built: bool = True,
+            promotion: Promotion | None = None, **values: Any) -> Plan:
     """The plan of an environment that is as its manifest says, but for `live` (address to attributes and notes laid
     over) and `seen` (whole observations); with `built` false nothing exists."""
     manifest, graph = graph_of(folder, **values)
@@ -56,7 +57,7 @@ def planned(folder: Path, live: Mapping[str, Mapping[str, Any]] | None = None, *
     state = LiveState({**by_address, **(seen or {})})
     return make_plan(manifest, graph, state, discover(), guardrails.discover(),
                      Making(NOW, timedelta(days=1), "kim", "laptop", "0.1.0", overrides), destroy=destroy,
-                     promotion=promotion)
+                     recreate=recreate, promotion=promotion)
 
 
 def codes(plan: Plan, outcome: Outcome = Outcome.BLOCK) -> set[str]:

@@ -74,3 +74,25 @@ def test_a_half_written_holder_is_no_error(tmp_path: Path) -> None:
     with lock.acquire("apply"):
         (tmp_path / "state" / "locks" / "dev-kim").write_text(json.dumps({"who": "x"})[:5])
         assert lock.holder() is None
+
+
+def test_a_lock_that_was_broken_open_is_not_taken_from_the_next_holder(tmp_path: Path) -> None:
+    lock = FileLock(tmp_path / "state", "dev-kim")
+    with lock.acquire("apply") as first:
+        standing = lock.standing()
+        assert standing is not None and (standing.holder, standing.held, standing.alive) == (first, True, True)
+        lock.break_open()
+        assert lock.standing() is None
+        second = FileLock(tmp_path / "state", "dev-kim").acquire("destroy")
+        holder = second.__enter__()
+    assert lock.holder() == holder, "the first one's end gives back what is its own alone"
+    second.__exit__(None, None, None)
+    assert not (tmp_path / "state").exists()
+
+
+def test_whether_a_holder_elsewhere_lives_is_not_guessed(tmp_path: Path) -> None:
+    lock, file = FileLock(tmp_path / "state", "dev-kim"), tmp_path / "state" / "locks" / "dev-kim"
+    with lock.acquire("apply"):
+        file.write_text(json.dumps({**json.loads(file.read_text()), "host": "another.test"}))
+        standing = lock.standing()
+        assert standing is not None and (standing.held, standing.alive) == (True, None)

@@ -2,7 +2,8 @@
 
 `live.yaml`: `base` is `nothing` or `declared` (everything as the manifest says), `steps` says what is otherwise,
 `orphans` lists owned resources that nobody declares, `overrides` maps guardrails to reasons, `destroy` asks for the way
-back, `only` and `exclude` for a part, `now` is the clock. Every case has the plan as text; those where looks matter
+back, `recreate` for that and a new build, `prune` for orphans to go,
+`only` and `exclude` for a part, `now` is the clock. Every case has the plan as text; those where looks matter
 have it in the other formats too.
 TXPLAN_UPDATE=1 writes the plans anew; read them before you commit them.
 """
@@ -51,6 +52,13 @@ def _observe(step: Step, live: dict[str, Any]) -> Observation:
                    notes={**seen.notes, **other.get("notes", {})}, unreadable=other.get("unreadable", ""))
 
 
+def _orphan(given: dict[str, Any]) -> Observation:
+    """`type` and `name`; the other keys are what is read of it."""
+    read = {key: value for key, value in given.items() if key != "type"}
+    return Observation(Address("resource", f"{given['type']}:{given['name']}"), True, read,
+                       {"type": given["type"], "name": given["name"], "foreign": []})
+
+
 def _plan(case: Path) -> Plan:
     live = yaml.safe_load((case / "live.yaml").read_text(encoding="utf-8"))
     manifest, found = load_manifest(case / "manifest.yaml", today=date(2026, 1, 1))
@@ -59,13 +67,14 @@ def _plan(case: Path) -> Plan:
     kinds = discover()
     graph = compile_graph(manifest, kinds)
     state = LiveState({a: _observe(s, live) for a, s in graph.steps.items()},
-                      tuple(Observation(Address("resource", o["name"]), True, o) for o in live.get("orphans", [])),
+                      tuple(_orphan(o) for o in live.get("orphans", [])),
                       applied={Address.parse(a): values for a, values in (live.get("applied") or {}).items()})
     now = datetime.fromisoformat(live.get("now", "2026-01-02T00:00:00+00:00")).astimezone(UTC)
     overrides = tuple(Override(name, reason) for name, reason in (live.get("overrides") or {}).items())
     return make_plan(manifest, graph, state, kinds, guardrails.discover(),
                      Making(now, timedelta(days=1), "kim", "laptop", "0.1.0", overrides, _history(live)),
-                     destroy=bool(live.get("destroy")),
+                     destroy=bool(live.get("destroy")), recreate=bool(live.get("recreate")),
+                     prune=bool(live.get("prune")),
                      selection=Selection(tuple(live.get("only", [])), tuple(live.get("exclude", []))))
 
 

@@ -25,12 +25,14 @@ def declared(step: Step) -> Observation:
         case "migrate":
             return Observation(step.address, True, {
                 "revision": spec["head"], "drift": [],
-                "landed": [{k: r[k] for k in ("revision", "down", "digest")} for r in spec["chain"]]})
+                "landed": [{k: r[k] for k in ("revision", "down", "digest")} for r in spec["chain"]]},
+                {"holds": {"backfill": 10, "stream": 4, "dead_letters": 0, "audited": False}})
         case "cutover":
             return Observation(step.address, True, {
                 "id": 1, "generation": 1, "t_cutover": "2026-01-01T00:00:00+00:00", "group": "bo-sync-dev-kim-v1",
                 "start_offsets": {}, "requested": requested(spec), "log": "ok"},
-                {"state": "syncing", "groups": ["bo-sync-dev-kim-v1"]})
+                {"state": "syncing", "groups": ["bo-sync-dev-kim-v1"],
+                 "events": {str(topic): 7 for topic in spec["topics"]}})
         case "backfill":
             return Observation(step.address, True, {"cutover": 1, "state": "done"}, {"rows_read": 10})
         case "app":

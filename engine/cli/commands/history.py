@@ -34,20 +34,27 @@ def command(env: str, run: str | None, as_json: bool) -> None:
     name = environment_name(env)
     journal = Journal(state_dir() / "journal" / f"{name}.jsonl")
     runs = journal.runs()
+    if torn := journal.torn():
+        _say_torn(torn, as_json=as_json)
     if not runs:
         raise Refused([error("no-history", f"Nothing was applied to {name} from here.",
                              mend="Name an environment, such as dev-kim.")])
     if run is None:
         for item in runs:
             out(_as_json(item) if as_json else _line(item))
-        if torn := journal.torn():
-            say(f"{torn} torn line(s) were passed over: an apply was killed while it wrote.")
         return
     found = [item for item in runs if run in item.run]
     if len(found) != 1:
         raise Refused([error("unknown-run", f"{len(found)} runs of {name} are called {run!r}.",
                              mend=f"See them: txplan history {name}")])
     _show(found[0], as_json=as_json)
+
+
+def _say_torn(lines: int, *, as_json: bool) -> None:
+    if as_json:
+        out(json.dumps({"event": "TornLines", "lines": lines}) + "\n")
+    else:
+        say(f"{lines} torn line{'s were' if lines > 1 else ' was'} passed over: an apply was killed while it wrote.")
 
 
 def _as_json(run: Run) -> str:

@@ -23,6 +23,7 @@ from engine.cli.common import (
     remember,
     say,
 )
+from engine.model.diagnostic import Refused, error
 from engine.render import formats, renderer
 
 _EPILOG = """\b
@@ -37,6 +38,8 @@ Examples:
 @click.argument("manifest", type=click.Path(path_type=Path))
 @click.option("--out", "path", type=click.Path(path_type=Path), help="Also write the plan to this file.")
 @click.option("--destroy", is_flag=True, help="Plan the way back to nothing.")
+@click.option("--recreate", is_flag=True, help="Plan the way back to nothing, and from there to a new environment.")
+@click.option("--prune", is_flag=True, help="Also delete what the environment owns and the manifest does not declare.")
 @click.option("--prove", is_flag=True, help="Take every proof anew, also where nothing changed.")
 @click.option("--only", multiple=True, metavar="ADDRESS",
               help="This step alone, and what it waits for; again for more, a pattern such as 'gate.*' for many.")
@@ -52,7 +55,8 @@ Examples:
 @override_options
 @json_option
 @click.pass_context
-def command(ctx: click.Context, manifest: Path, path: Path | None, destroy: bool, prove: bool,
+def command(ctx: click.Context, manifest: Path, path: Path | None, destroy: bool, recreate: bool, prune: bool,
+            prove: bool,
             only: tuple[str, ...], exclude: tuple[str, ...], offline: Path | None, format_: str,
             valid_for: timedelta, detailed_exitcode: bool, overridden: tuple[str, ...], reason: str | None,
             as_json: bool) -> None:
@@ -62,9 +66,10 @@ def command(ctx: click.Context, manifest: Path, path: Path | None, destroy: bool
     """
     from engine.planning.planfile import save_plan
 
+    _whole(destroy=destroy, recreate=recreate, prune=prune, selected=bool(only or exclude))
     overrides = asked_overrides(overridden, reason)
-    asked = Asked(destroy=destroy, valid_for=valid_for, overrides=overrides, only=only, exclude=exclude,
-                  prove=prove)
+    asked = Asked(destroy=destroy, recreate=recreate, prune=prune, prove=prove, valid_for=valid_for,
+                  overrides=overrides, only=only, exclude=exclude)
     if offline is not None:
         plan = offline_plan(compiled(manifest, as_json=as_json), offline, **asked)
     else:
@@ -76,3 +81,13 @@ def command(ctx: click.Context, manifest: Path, path: Path | None, destroy: bool
     if not as_json and plan.pending and plan.can_apply():
         say("Apply exactly this: txplan apply" + (f" {path}" if path else ""))
     ctx.exit(plan.exit_code(detailed=detailed_exitcode))
+
+
+def _whole(*, destroy: bool, recreate: bool, prune: bool, selected: bool) -> None:
+    """Refuse what cannot be asked for together."""
+    if destroy + recreate + prune > 1:
+        raise Refused([error("one-purpose", "A plan destroys, recreates, or builds (and prunes).",
+                             mend="Give one of --destroy, --recreate and --prune.")])
+    if recreate and selected:
+        raise Refused([error("recreate-is-whole", "An environment is recreated as a whole or not at all.",
+                             mend="Leave --only and --exclude out.")])

@@ -59,9 +59,24 @@ def _number(rule: str) -> tuple[int, ...]:
 
 
 def judge(guardrails: Sequence[Guardrail], plan: Plan, live: LiveState, now: datetime) -> tuple[Verdict, ...]:
-    """Every guardrail's verdicts, the plan's overrides taken into account."""
-    found = [verdict for guardrail in guardrails for verdict in guardrail.judge(plan, live, now)]
+    """Every guardrail's verdicts, the plan's overrides taken into account. Of a plan that destroys and then builds both
+    parts are judged before anything is destroyed: the second on what will be left, which is nothing."""
+    found: list[Verdict] = []
+    for guardrail in guardrails:
+        answers = [list(guardrail.judge(phase, seen, now))
+                   for phase, seen in zip(plan.phases(), (live, live.emptied()), strict=False)]
+        found += answers[0] if len(answers) == 1 else _both(*answers)
     return accept(found, plan.overrides, guardrails)
+
+
+def _both(first: list[Verdict], then: list[Verdict]) -> list[Verdict]:
+    """The verdicts on both parts; where both pass, one that has the evidence of both."""
+    calm = (Outcome.PASS, Outcome.PASS)
+    if len(first) == len(then) == 1 and (first[0].outcome, then[0].outcome) == calm:
+        same = first[0].evidence == then[0].evidence
+        return [first[0] if same else replace(first[0], evidence=f"{first[0].evidence}; then: {then[0].evidence}")]
+    return [*first, *(v for v in then if v.outcome is not Outcome.PASS or all(
+        f.outcome is Outcome.PASS for f in first))]
 
 
 def accept(verdicts: Iterable[Verdict], overrides: Sequence[Override],

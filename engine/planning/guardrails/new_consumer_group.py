@@ -7,13 +7,14 @@ from datetime import datetime
 from typing import Any
 
 from engine.kinds import wiring
+from engine.kinds.cutover import AFTER
 from engine.model.change import Action
 from engine.model.diagnostic import error
 from engine.model.observation import LiveState, Observation
 from engine.model.plan import Plan
 from engine.model.verdict import Verdict
 from engine.planning.guardrails.verdicts import blocked, change_of, passed
-from engine.policy.naming import consumer_group_prefix, generation_of, names_of
+from engine.policy.naming import consumer_group, consumer_group_prefix, generation_of, names_of
 
 _CONSUMED = "syncing"
 
@@ -37,7 +38,10 @@ class NewConsumerGroup:
             yield passed(self, f"the cutover cannot be read now, and none is taken: {seen.unreadable}")
             return
         if change.action is not Action.NOOP or seen is None or not seen.exists:
-            yield passed(self, f"a new group is taken, {consumer_group_prefix(names)}N, with an N that nobody had yet")
+            above = change.spec.get(AFTER)
+            yield passed(self, f"a new group is taken, {consumer_group(names, int(str(above)) + 1)}, above generation "
+                         f"{above}" if above is not None else
+                         f"a new group is taken, {consumer_group_prefix(names)}N, with an N that nobody had yet")
             return
         group = str(seen.attributes.get("group"))
         if generation_of(names, group) is None:

@@ -21,7 +21,10 @@ from engine.providers.local.lock import FileLock
 from engine.providers.local.metrics import Scraper
 from engine.providers.local.postgres import PostgresType
 from engine.providers.local.processes import Processes
+from engine.providers.local.register import LocalRegister, known
 from engine.providers.local.vault import Vault, VaultType
+
+__all__ = ["known", "open_target"]
 
 
 def open_target(environment: Environment, state_dir: Path) -> Capabilities:
@@ -35,4 +38,4 @@ def open_target(environment: Environment, state_dir: Path) -> Capabilities:
     return Capabilities(
         resources={type_.type: type_ for type_ in types} | dict(hubs), lock=FileLock(state_dir, environment.name),
         secrets=vault, database=access, broker=broker, apps=apps, jobs=Jobs(home), metrics=Scraper(apps),
-        applied=AppliedRecords(home))
+        applied=AppliedRecords(home), register=LocalRegister(home))

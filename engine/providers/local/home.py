@@ -20,6 +20,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from engine.model.codec import encode
 from engine.model.diagnostic import Refused, error
 from engine.model.step import Environment
 from engine.providers.local.files import locked, read_json, remove_if_empty, write_json
@@ -49,11 +50,13 @@ class Home:
         self.state_dir = state_dir.expanduser().absolute()
         self.path = self.state_dir / "envs" / environment.name
         self._group_file = self.path / "group.json"
+        self._manifest: str | None = None
 
     # Who it is
 
     def group(self) -> dict[str, Any] | None:
-        """The ownership record: name, tags, instance, created_at, runtime, server_user; None where there is none."""
+        """The ownership record: name, tags, instance, environment, manifest, created_at, runtime, server_user; None
+        where there is none."""
         return read_json(self._group_file)
 
     def create(self, name: str, tags: Mapping[str, str]) -> None:
@@ -63,8 +66,14 @@ class Home:
             self._make_folder(name, tags)
         elif existing["name"] != name:
             raise self.foreign(name)
-        elif existing["tags"] != dict(tags):
-            write_json(self._group_file, existing | {"tags": dict(tags)})
+        elif existing["tags"] != dict(tags) or existing.get("environment") != encode(self.environment):
+            write_json(self._group_file, existing | {"tags": dict(tags), "environment": encode(self.environment)})
+
+    def note_manifest(self, manifest: str) -> None:
+        """Record where the environment's manifest is; for one that is not there yet when it is made."""
+        self._manifest, existing = manifest, self.group()
+        if existing is not None and existing.get("manifest") != manifest:
+            write_json(self._group_file, existing | {"manifest": manifest})
 
     def foreign(self, name: str) -> Refused:
         """What to raise where the folder is not `name`'s."""
@@ -78,6 +87,7 @@ class Home:
         write_json(self._group_file, {
             "name": name, "tags": dict(tags), "instance": secrets.token_hex(8),
             "runtime": str(self._planned_runtime()), "server_user": _unprivileged_user() if _is_root() else None,
+            "environment": encode(self.environment), "manifest": self._manifest,
             "created_at": datetime.now(UTC).isoformat(timespec="seconds")})
 
     def _planned_runtime(self) -> Path:

@@ -18,8 +18,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from engine.model.diagnostic import Refused, error
-from engine.providers.base import LockHolder
+from engine.providers.base import LockHolder, LockStanding
 from engine.providers.local.files import remove_if_empty
+from engine.providers.local.strays import lives
 
 _PATIENCE_S = 1.0
 
@@ -41,11 +42,12 @@ class FileLock:
             os.pwrite(descriptor, json.dumps(asdict(holder) | {"since": holder.since.isoformat()}).encode(), 0)
             yield holder
         finally:
-            # Removed while it is held: who waits for this file sees that it is gone, and takes the next one.
-            self._path.unlink(missing_ok=True)
+            # Removed while it is held: who waits for this file sees that it is gone, and takes the next one. Where the
+            # lock was broken open, the file there is somebody else's.
+            if self._is_this(descriptor):
+                self._path.unlink(missing_ok=True)
             os.close(descriptor)
-            if remove_if_empty(self._path.parent):
-                remove_if_empty(self._path.parent.parent)
+            self._tidy()
 
     def holder(self) -> LockHolder | None:
         """Who holds it now, or None."""
@@ -60,6 +62,47 @@ class FileLock:
         finally:
             os.close(descriptor)
         return None
+
+    def standing(self) -> LockStanding | None:
+        """Who took it and did not give it back. The file of a holder that was killed stays until the next one comes."""
+        try:
+            descriptor = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return None
+        try:
+            left = _read(descriptor)
+        finally:
+            os.close(descriptor)
+        held = self._held()
+        here = left is not None and left.host == socket.gethostname()
+        return LockStanding(left, held, lives(left.pid) and held if left and here else None)
+
+    def break_open(self) -> None:
+        """Remove the file: the next holder makes another one, whether this one's holder has ended or not."""
+        self._path.unlink(missing_ok=True)
+        self._tidy()
+
+    def _held(self) -> bool:
+        try:
+            descriptor = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return False
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        finally:
+            os.close(descriptor)
+        return False
+
+    def _tidy(self) -> None:
+        if remove_if_empty(self._path.parent):
+            remove_if_empty(self._path.parent.parent)
+
+    def _is_this(self, descriptor: int) -> bool:
+        with suppress(FileNotFoundError):
+            return self._path.stat().st_ino == os.fstat(descriptor).st_ino
+        return False
 
     def _take(self) -> int:
         # Somebody who only asks for the holder has it for a moment, hence the patience.
@@ -78,7 +121,7 @@ class FileLock:
             descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                if self._path.stat().st_ino == os.fstat(descriptor).st_ino:
+                if self._is_this(descriptor):
                     return descriptor
             except BlockingIOError:
                 pass
@@ -94,7 +137,8 @@ class FileLock:
             f"{holder.who}@{holder.host} (pid {holder.pid}) since {holder.since:%Y-%m-%d %H:%M:%S} UTC: "
             f"{holder.purpose}")
         return Refused([error("locked", f"{self._environment} is locked by {by}",
-                              mend="wait until it is done; the lock goes with its process")], exit_code=6)
+                              mend="wait until it is done; the lock goes with its process (see it: txplan unlock "
+                                   f"{self._environment})")], exit_code=6)
 
 
 def _who() -> str:
