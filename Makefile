@@ -13,7 +13,7 @@ down: $(INSTALLED)  ## Destroy $(MANIFEST).
 	$(BIN)/txplan destroy $(MANIFEST) --confirm $(notdir $(basename $(MANIFEST)))
 
 test: $(INSTALLED)  ## Install, and run every test.
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 check: $(INSTALLED)  ## Style, types and the lines between packages.
 	$(BIN)/ruff check .

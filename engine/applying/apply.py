@@ -19,6 +19,7 @@ from datetime import UTC, datetime
 from engine.applying.executor import Failure, run_change, stale
 from engine.applying.journal import Journal
 from engine.applying.scheduler import Scheduler
+from engine.kinds.at_once import at_once
 from engine.kinds.base import Kind
 from engine.model.address import Address
 from engine.model.change import Change
@@ -37,8 +38,6 @@ from engine.model.event import (
 from engine.model.plan import Plan
 from engine.model.value import Attributes
 from engine.providers.base import Capabilities, Context, Progress
-
-CHECKERS = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +74,7 @@ def refuse_stale(plan: Plan, plan_name: str, kinds: Mapping[str, Kind], capabili
             return refused.diagnostics
         return (found,) if found else ()
 
-    with ThreadPoolExecutor(CHECKERS) as pool:
-        problems = [d for found in pool.map(one, listed) for d in found]
+    problems = [d for found in at_once(one, listed) for d in found]
     if problems:
         raise Refused(problems, exit_code=5)
 

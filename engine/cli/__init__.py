@@ -8,6 +8,7 @@ reads the clock for a plan, and that turns what was refused into an exit code:
 
 from __future__ import annotations
 
+import gc
 import importlib
 import io
 import os
@@ -82,6 +83,7 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command line and exit with its code."""
+    gc.set_threshold(100_000, 50, 50)  # A plan is many small things that all live to the end: little is there to find.
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # A terminal without arrows gets a question mark, not a traceback.

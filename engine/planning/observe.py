@@ -6,18 +6,16 @@ Reads all steps at once; what cannot be read is a diagnostic, never a guess.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
+from engine.kinds.at_once import at_once
 from engine.kinds.base import Kind
 from engine.model.address import Address
 from engine.model.diagnostic import Diagnostic, Refused
 from engine.model.observation import LiveState, Observation
 from engine.model.step import Step
+from engine.model.value import Attributes
 from engine.providers.base import Capabilities
-
-READERS = 16
-"""How many steps are read at once: reads wait for sockets, not for processors."""
 
 
 def observe(steps: Iterable[Step], kinds: Mapping[str, Kind], capabilities: Capabilities, *,
@@ -25,25 +23,29 @@ def observe(steps: Iterable[Step], kinds: Mapping[str, Kind], capabilities: Capa
     """The live state of `steps`, and with `orphans` the owned resources that no step declares."""
     listed = list(steps)
     seen: dict[Address, Observation] = {}
+    applied: dict[Address, Attributes] = {}
     problems: list[Diagnostic] = []
-
-    def one(step: Step) -> Observation | tuple[Diagnostic, ...]:
-        try:
-            return kinds[step.address.kind].observe(step, capabilities)
-        except Refused as refused:
-            return tuple(replace(d, address=d.address or step.address) for d in refused.diagnostics)
-
-    with ThreadPoolExecutor(READERS) as pool:
-        for step, answer in zip(listed, pool.map(one, listed), strict=True):
-            if isinstance(answer, Observation):
-                seen[step.address] = answer
-            else:
-                problems.extend(answer)
-                seen[step.address] = Observation(step.address, exists=True, unreadable="it could not be read")
-    kept = capabilities.applied
-    applied = {s.address: a for s in listed if kept and (a := kept.get(str(s.address))) is not None}
+    answers = at_once(lambda step: _read(step, kinds, capabilities), listed)
+    for step, (answer, kept) in zip(listed, answers, strict=True):
+        if kept is not None:
+            applied[step.address] = kept
+        if isinstance(answer, Observation):
+            seen[step.address] = answer
+        else:
+            problems.extend(answer)
+            seen[step.address] = Observation(step.address, exists=True, unreadable="it could not be read")
     owned = tuple(observe_orphans(listed, kinds, capabilities)) if orphans else ()
     return LiveState(seen, owned, tuple(problems), applied)
+
+
+def _read(step: Step, kinds: Mapping[str, Kind],
+          capabilities: Capabilities) -> tuple[Observation | tuple[Diagnostic, ...], Attributes | None]:
+    """One step's live state, or why it cannot be read; and what the last apply of it left."""
+    kept = capabilities.applied.get(str(step.address)) if capabilities.applied else None
+    try:
+        return kinds[step.address.kind].observe(step, capabilities), kept
+    except Refused as refused:
+        return tuple(replace(d, address=d.address or step.address) for d in refused.diagnostics), kept
 
 
 def observe_orphans(steps: Iterable[Step], kinds: Mapping[str, Kind],

@@ -245,7 +245,7 @@ def sync_floor(folder: Path, count: int = 300) -> float:
 
 
 def main(sizes: list[int], alone: list[int], limit: float) -> None:
-    console, found = Console(), {}
+    console, found = Console(width=110), {}
     program = terraform() if limit else None
     with tempfile.TemporaryDirectory(dir=".") as name:
         folder = Path(name).absolute()
