@@ -1,14 +1,14 @@
 """The graph of an environment, compiled from its manifest and never listed by hand.
 
-Owns: compile and its checks (unique addresses, known dependencies, no cycle), and the order of steps.
+Owns: compile and its checks (unique addresses, known dependencies, no cycle).
 """
 
 from __future__ import annotations
 
-import heapq
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from graphlib import CycleError, TopologicalSorter
+
+import networkx as nx
 
 from engine.kinds.base import Kind
 from engine.model.address import Address
@@ -20,14 +20,15 @@ from engine.policy.naming import tags
 
 @dataclass(frozen=True, slots=True)
 class Graph:
-    """Steps by address, dependencies first, by address where the order is free; and what depends on each of them."""
+    """Steps by address, and the order between them; an edge points from a dependency to what depends on it."""
 
     steps: Mapping[Address, Step]
-    dependents: Mapping[Address, frozenset[Address]]
+    edges: nx.DiGraph[Address]
 
-    def ordered(self) -> Iterable[Step]:
-        """All steps, dependencies first."""
-        return self.steps.values()
+    def ordered(self) -> Iterator[Step]:
+        """All steps, dependencies first, by address where the order is free."""
+        for address in nx.lexicographical_topological_sort(self.edges):
+            yield self.steps[address]
 
 
 def environment_of(manifest: Manifest) -> Environment:
@@ -51,43 +52,27 @@ def assemble(steps: Iterable[Step]) -> Graph:
             problems.append(error("duplicate-step", f"Two steps are called {step.address}.", position=step.source,
                                   mend="Rename one of them."))
         by_address[step.address] = step
-    dependents: dict[Address, set[Address]] = {address: set() for address in by_address}
+    edges: nx.DiGraph[Address] = nx.DiGraph()
+    edges.add_nodes_from(sorted(by_address))
     for step in by_address.values():
         for dependency in sorted(step.depends_on):
             if dependency in by_address:
-                dependents[dependency].add(step.address)
+                edges.add_edge(dependency, step.address)
             else:
                 problems.append(error("unknown-step", f"{step.address} depends on {dependency}, which does not exist.",
                                       mend="Declare it, or take the reference out.", position=step.source,
                                       address=step.address))
-    try:
-        order = _order(by_address)
-    except CycleError as found:
-        problems.append(_cycle(found.args[1], by_address))
+    problems += _cycles(edges, by_address)
     if problems:
         raise Refused(problems)
-    return Graph({address: by_address[address] for address in order},
-                 {address: frozenset(found) for address, found in dependents.items()})
+    return Graph(by_address, edges)
 
 
-def _order(steps: Mapping[Address, Step]) -> list[Address]:
-    """Dependencies first; of all that may come next, the first by address. Raises CycleError."""
-    sorter = TopologicalSorter({a: [d for d in steps[a].depends_on if d in steps] for a in sorted(steps)})
-    sorter.prepare()
-    ready, order = list(sorter.get_ready()), []
-    heapq.heapify(ready)
-    while ready:
-        address = heapq.heappop(ready)
-        order.append(address)
-        sorter.done(address)
-        for freed in sorter.get_ready():
-            heapq.heappush(ready, freed)
-    return order
-
-
-def _cycle(found: list[Address], steps: Mapping[Address, Step]) -> Diagnostic:
-    """Told from the first of its steps by address; each is followed by one that waits for it."""
-    first = found.index(min(found))
-    path = [*found[first:-1], *found[:first + 1]]
-    return error("cycle", f"These steps wait for each other: {' → '.join(map(str, path))}.",
-                 mend="Take one of the dependencies out.", position=steps[path[0]].source, address=path[0])
+def _cycles(edges: nx.DiGraph[Address], steps: Mapping[Address, Step]) -> list[Diagnostic]:
+    if nx.is_directed_acyclic_graph(edges):  # In one pass; the search for a cycle may pass a step again and again.
+        return []
+    found = nx.find_cycle(edges)
+    path = [edge[0] for edge in found] + [found[0][0]]
+    text = " → ".join(str(a) for a in path)
+    return [error("cycle", f"These steps wait for each other: {text}.", mend="Take one of the dependencies out.",
+                  position=steps[path[0]].source, address=path[0])]

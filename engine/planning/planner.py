@@ -120,7 +120,7 @@ def _remove(graph: Graph, live: LiveState, kinds: Mapping[str, Kind]) -> tuple[l
         seen = live.by_address[step.address]
         kind = kinds[step.address.kind]
         decision = kind.decide_delete(seen) if seen.exists else NOTHING_TO_REMOVE
-        changes.append(_change(step, seen, decision, graph.dependents[step.address]))
+        changes.append(_change(step, seen, decision, frozenset(graph.edges.successors(step.address))))
     # What could not be read is told, and hinders nobody from going back to nothing.
     return changes, [replace(d, severity=Severity.WARNING) for d in live.diagnostics]
 

