@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from engine.model.event import Event
+    from engine.model.manifest import Reprocess
     from engine.model.verdict import Override
 
 
@@ -61,9 +62,9 @@ def apply_reviewed(path: Path | None, *, overrides: tuple[Override, ...], parall
 
 
 def apply_manifest(path: Path, *, destroy: bool, overrides: tuple[Override, ...], parallelism: int, as_json: bool,
-                   approved: bool = False, confirm: str | None = None) -> int:
+                   approved: bool = False, confirm: str | None = None, reprocess: Reprocess | None = None) -> int:
     """Plan, show, ask and apply; the exit code."""
-    hand = at_hand(path, as_json=as_json)
+    hand = at_hand(path, as_json=as_json, reprocess=reprocess)
     plan = make_plan(hand, destroy=destroy, overrides=overrides)
     remember(plan)
     out(renderer("plan", "json" if as_json else "text")(plan, painter()))

@@ -69,7 +69,7 @@ class BackfillKind:
         run = backfill_run(database, record.id, source_digest(step.spec["source"])) if record else None
         if record is None or run is None:
             return Observation(step.address, exists=False)
-        rows = {k: run[k] for k in ("rows_read", "rows_applied", "rows_dlq", "rows_total", "rows_per_s")
+        rows = {k: round(run[k]) for k in ("rows_read", "rows_applied", "rows_dlq", "rows_total", "rows_per_s")
                 if run[k] is not None}
         return Observation(step.address, exists=True, attributes={"cutover": record.id, "state": run["state"]},
                            notes=rows)
@@ -90,7 +90,13 @@ class BackfillKind:
         else:
             return Decision(Action.NOOP)
         source = step.spec["source"]
-        return Decision(action, reasons, details={"source": _in_words(source), **_rows(source), **seen.notes})
+        details = {"source": _in_words(source), **_rows(source)}
+        if reasons[0].code == "unfinished":
+            details |= seen.notes
+            total, done = seen.notes.get("rows_total"), seen.notes.get("rows_read")
+            if isinstance(total, int) and isinstance(done, int):
+                details["rows"] = max(total - done, 0)
+        return Decision(action, reasons, details=details)
 
     decide_delete = staticmethod(goes_with("the database"))
 

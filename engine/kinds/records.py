@@ -44,6 +44,16 @@ class CutoverRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class Reprocessing:
+    """One row of `bo.reprocessings`: from where the group read again, and where the log ended then."""
+
+    at: datetime
+    asked: Attributes
+    begin: Offsets
+    end: Offsets
+
+
+@dataclass(frozen=True, slots=True)
 class Proof:
     """The newest row of `bo.proofs` for a step."""
 
@@ -176,6 +186,23 @@ def remaining_s(run: Mapping[str, Any] | None) -> float | None:
     if run is None or run["rows_total"] is None or not run["rows_per_s"]:
         return None
     return float(max(run["rows_total"] - run["rows_read"], 0) / run["rows_per_s"])
+
+
+def insert_reprocessing(database: Database, cutover_id: int, asked: Attributes, begin: Offsets, end: Offsets) -> None:
+    """Keep that a cutover's group was set back to `begin`, when its log ended at `end`."""
+    with database.connect(MIGRATOR) as connection:
+        connection.execute(
+            "INSERT INTO bo.reprocessings (cutover_id, asked, from_offsets, to_offsets) VALUES (%s, %s, %s, %s)",
+            (cutover_id, Jsonb(dict(asked)), Jsonb(offsets_to_json(begin)), Jsonb(offsets_to_json(end))))
+        connection.commit()
+
+
+def reprocessings(database: Database, cutover_id: int) -> list[Reprocessing]:
+    """All reprocessings under a cutover, oldest first; none before the revision that brings them."""
+    return [Reprocessing(at, asked, offsets_from_json(begin), offsets_from_json(end))
+            for at, asked, begin, end in read(database, sql.SQL(
+                "SELECT at, asked, from_offsets, to_offsets FROM bo.reprocessings WHERE cutover_id = %(id)s "
+                "ORDER BY id"), {"id": cutover_id})]
 
 
 def last_proof(database: Database, step: str) -> Proof | None:

@@ -21,8 +21,10 @@ from engine.cli.common import (
     override_options,
     painter,
     remember,
+    reprocess_option,
     say,
 )
+from engine.model.manifest import Reprocess
 from engine.render import formats, renderer
 
 _EPILOG = """\b
@@ -30,6 +32,7 @@ Examples:
   txplan plan manifests/dev-kim.yaml
   txplan plan manifests/dev-kim.yaml --out review.json --format markdown > review.md
   txplan plan manifests/dev-kim.yaml --detailed-exitcode   # 0 none, 2 changes, 3 refused
+  txplan plan manifests/dev-kim.yaml --reprocess 2026-11-24T09:00:00Z
 """
 
 
@@ -48,25 +51,28 @@ Examples:
 @click.option("--valid-for", type=Duration(), default=VALID_FOR, show_default="24h",
               help="From then on apply refuses the plan.")
 @click.option("--detailed-exitcode", is_flag=True, help="Exit with 2 where there are changes.")
+@reprocess_option
 @override_options
 @json_option
 @click.pass_context
 def command(ctx: click.Context, manifest: Path, path: Path | None, destroy: bool,
             only: tuple[str, ...], exclude: tuple[str, ...], offline: Path | None, format_: str,
-            valid_for: timedelta, detailed_exitcode: bool, overridden: tuple[str, ...], reason: str | None,
-            as_json: bool) -> None:
+            valid_for: timedelta, detailed_exitcode: bool, reprocess: Reprocess | None, overridden: tuple[str, ...],
+            reason: str | None, as_json: bool) -> None:
     """Show what would change and why; nothing is touched.
 
     The plan is kept: `txplan apply` applies the plan last reviewed. Exits 1 on errors and 3 where a guardrail refuses.
     """
     from engine.planning.planfile import save_plan
 
+    if reprocess is not None and (destroy or offline is not None):
+        raise click.UsageError("--reprocess is planned on what is live, to go on: not with --destroy or --offline.")
     overrides = asked_overrides(overridden, reason)
     asked = Asked(destroy=destroy, valid_for=valid_for, overrides=overrides, only=only, exclude=exclude)
     if offline is not None:
         plan = offline_plan(compiled(manifest, as_json=as_json), offline, **asked)
     else:
-        plan = make_plan(at_hand(manifest, as_json=as_json), **asked)
+        plan = make_plan(at_hand(manifest, as_json=as_json, reprocess=reprocess), **asked)
         remember(plan)
     if path is not None:
         save_plan(plan, path)
