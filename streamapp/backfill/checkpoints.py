@@ -6,9 +6,12 @@ Owns bo.backfill_runs and bo.backfill_checkpoints. Must not open a transaction: 
 from __future__ import annotations
 
 from dataclasses import astuple, dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
+from typing import Final
 
 from streamapp.store import Connection
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass
@@ -63,12 +66,16 @@ class RunBooks:
     async def checkpoints(self) -> dict[str, Checkpoint]:
         cursor = await self._conn.execute(
             "SELECT part, fingerprint, position, done, rows_read, rows_applied, rows_duplicate, rows_stale, "
-            "rows_conflict, rows_dlq, rows_left, last_time FROM bo.backfill_checkpoints "
+            "rows_conflict, rows_dlq, rows_left, "
+            # As a number: how a time is spelled is the database's own setting.
+            "extract(epoch FROM last_time)::float8 FROM bo.backfill_checkpoints "
             "WHERE cutover_id = %s AND spec_digest = %s",
             self._key,
         )
         return {
-            part: Checkpoint(fingerprint, position, done, Books(*numbers), newest)
+            part: Checkpoint(
+                fingerprint, position, done, Books(*numbers), None if newest is None else _EPOCH + timedelta(0, newest)
+            )
             for part, fingerprint, position, done, *numbers, newest in await cursor.fetchall()
         }
 
