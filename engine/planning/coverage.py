@@ -1,6 +1,6 @@
 """Coverage: how a cutover stands now, and which side covers what. Reads only.
 
-Owns the reading of the record, the log, the group and the backfill's books into one picture. Must not: decide, record or
+Owns the reading of the record, the log, the group and the books of the backfill. Must not: decide, record or
 print; a stamp in the broker's own clock topic is the one thing that it writes, to ask what time it is there.
 """
 
