@@ -52,7 +52,7 @@ class Scene:
                             "updated_at, version"),
                  "ledger": ("ledger_entries", "tx_id, wallet_id, entry_type, amount, amount_signed, related_id, "
                             "related_type, event_time, created_at, updated_at, version")}
-        return {table: self.stage.query(f"SELECT {columns} FROM bo.{name} ORDER BY 1")
+        return {table: self.stage.query(f"SELECT {columns} FROM bo.{name} ORDER BY 1")  # noqa: S608
                 for table, (name, columns) in names.items()}
 
     def assert_equal(self) -> None:
@@ -76,9 +76,9 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
                   "sslmode": "disable"}
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("SHOP_PASSWORD", database.passwords["postgres"])
-            with staged(tmp_path_factory.mktemp("cutover"), owner="cut", secrets={"shop": {"from_env": "SHOP_PASSWORD"}},
-                        cutover={"at": "auto", "skew": "5m"},
-                        backfill={"source": {"postgres": source}, "chunk_rows": 50}) as stage:
+            with staged(tmp_path_factory.mktemp("cutover"), owner="cut",
+                        secrets={"shop": {"from_env": "SHOP_PASSWORD"}}, cutover={"at": "auto", "skew": "5m"},
+                        backfill={"source": {"postgres": source}, "chunk_rows": 100}) as stage:
                 built = stage.plan("--out", "servers.json", "--only", "resource.*")
                 assert built.code == 2, built.failures
                 built = stage.run("apply", "servers.json", "--json")
@@ -240,7 +240,8 @@ def test_old_groups_go_and_no_others(scene: Scene) -> None:
         return scene.stage.run("cutover", "groups", name, "--json", *more)
 
     found = {g["name"]: g for g in groups().event("Group")}
-    assert {n: g["whose"] for n, g in found.items()} == {f"{prefix}1": "old", f"{prefix}2": "old", f"{prefix}3": "active"}
+    assert {n: g["whose"] for n, g in found.items()} == {
+        f"{prefix}1": "old", f"{prefix}2": "old", f"{prefix}3": "active"}
     assert found[f"{prefix}3"]["members"] == 1 and found[f"{prefix}1"]["members"] == 0
     refused = groups(f"{prefix}1", f"{prefix}3", "--remove", "--auto-approve")
     assert (refused.code, refused.codes) == (3, {"group-active"})
@@ -269,7 +270,8 @@ def test_a_backfill_that_outruns_the_retention_stops_by_its_own_rate(scene: Scen
     [failed] = [e["diagnostic"] for e in stopped.event("StepFailed")]
     assert "Raise hubs.*.retention" in failed["mend"] and failed["rule"] == "P6.5"
     assert not scene.stage.processes(TXPLAN_JOB="backfill.source")
-    [(state, done)] = scene.stage.query("SELECT state, rows_read FROM bo.backfill_runs ORDER BY started_at DESC LIMIT 1")
+    [(state, done)] = scene.stage.query(
+        "SELECT state, rows_read FROM bo.backfill_runs ORDER BY started_at DESC LIMIT 1")
     assert state == "running" and done > 0, "what it loaded is kept"
 
     again = scene.stage.plan(*PROVEN)

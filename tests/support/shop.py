@@ -57,8 +57,8 @@ class Shop:
 
     def truth(self) -> dict[str, list[tuple[Any, ...]]]:
         with self.connect() as connection:
-            return {table: connection.execute(f"SELECT * FROM shop.{table} ORDER BY 1".encode()).fetchall()
-                    for table in ("orders", "ledger")}
+            return {"orders": connection.execute("SELECT * FROM shop.orders ORDER BY 1").fetchall(),
+                    "ledger": connection.execute("SELECT * FROM shop.ledger ORDER BY 1").fetchall()}
 
     @contextmanager
     def trading(self, bootstrap: str) -> Iterator[None]:
@@ -123,8 +123,8 @@ class Shop:
                 table, key = ("orders", "order_id") if order else ("ledger", "tx_id")
                 marks = ", ".join(["%s"] * len(row))
                 sets = ", ".join(f"{name} = EXCLUDED.{name}" for name in row._fields[1:])
-                connection.execute(f"INSERT INTO shop.{table} VALUES ({marks}) ON CONFLICT ({key}) DO UPDATE SET {sets}"
-                                   .encode(), tuple(row))
+                upsert = f"INSERT INTO shop.{table} VALUES ({marks}) ON CONFLICT ({key}) DO UPDATE SET {sets}"  # noqa: S608
+                connection.execute(upsert.encode(), tuple(row))
                 connection.execute("INSERT INTO shop.outbox (topic, key, value) VALUES (%s, %s, %s)",
                                    (ORDER_TOPIC if order else LEDGER_TOPIC, row[0], encode(row)))
 
