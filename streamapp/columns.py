@@ -66,7 +66,7 @@ def check(entity: Entity, table: pa.Table, numbers: pa.Int64Array) -> Checked:
     return Checked(good.filter(right), doubtful)
 
 
-def before(entity: Entity, good: pa.Table, limit: datetime, future: datetime | None) -> pa.Table:
+def before(entity: Entity, good: pa.Table, limit: datetime, future: datetime | None = None) -> pa.Table:
     """The rows whose event time is earlier than `limit`, or at or after `future`."""
     stamps = _event_time(entity, good)
     owned = pc.less(stamps, pa.scalar(limit, TIME))

@@ -260,8 +260,8 @@ def test_old_groups_go_and_no_others(scene: Scene) -> None:
 def test_a_backfill_that_outruns_the_retention_stops_by_its_own_rate(scene: Scene) -> None:
     """Last here: it leaves the shop for a source that is far too large for what the hubs keep."""
     hub = {"retention": "61m"}
-    scene.stage.write(backfill={"source": {"synthetic": {"payments": 3_000_000}}, "chunk_rows": 5000},
-                      hubs={"ledger": hub, "order": hub}, cutover={"skew": "50s", "recovery_buffer": "60m"})
+    scene.stage.write(backfill={"source": {"synthetic": {"payments": 10_000_000}}, "chunk_rows": 5000},
+                      hubs={"ledger": hub, "order": hub}, cutover={"skew": "5s", "recovery_buffer": "60m"})
     # Another T, so that another source is loaded under another group.
     scene.stage.write(cutover={"at": (datetime.now(UTC) - timedelta(seconds=1)).isoformat()})
     scene.broker.now()
