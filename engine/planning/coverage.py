@@ -91,6 +91,7 @@ class Coverage:
 def read_coverage(environment: Environment, capabilities: Capabilities) -> Coverage:
     """The active cutover's coverage; raises Refused where there is none, or a server does not answer."""
     needs = Needs(capabilities)
+    require_environment(environment.name, capabilities)
     if why := why_unreadable(needs.database):
         raise Refused([error("database-away", f"The cutover cannot be read: {why}.",
                              mend="Start what is down: txplan apply MANIFEST")])
@@ -112,6 +113,12 @@ def read_coverage(environment: Environment, capabilities: Capabilities) -> Cover
         _log_from(broker, places), clock.ahead_s, clock.within_s,
         tuple(reprocessings(needs.database, record.id)), tuple(_clock_warnings(record, clock.ahead_s, clock.within_s)))
     return found
+
+
+def require_environment(name: str, capabilities: Capabilities) -> None:
+    """Raises Refused where the environment does not exist."""
+    if not capabilities.resources["group"].inventory():
+        raise Refused([error("no-environment", f"{name} does not exist here.", mend="txplan apply MANIFEST")])
 
 
 def _places(broker: Broker, record: CutoverRecord, since: datetime,

@@ -32,7 +32,10 @@ def command() -> None:
 @click.argument("env")
 @json_option
 def status(env: str, as_json: bool) -> None:
-    """Show the cutover: T, offsets, how far each side is, and until when the stream can be replayed."""
+    """T, offsets, and how far each side is.
+
+    For each partition also until when the stream can be replayed. Clocks that are near Δ apart are warned of.
+    """
     from engine.render.coverage_text import render
 
     seen = _coverage(env)
@@ -49,7 +52,10 @@ def status(env: str, as_json: bool) -> None:
 @click.option("--format", "format_", type=click.Choice(formats("timeline")), default="text", show_default=True,
               help="How it is drawn.")
 def timeline(env: str, format_: str) -> None:
-    """Draw what was covered by which side, from the source's first row until now."""
+    """Draw which side covered what.
+
+    From the source's first row until now; a mark an instant, in their order and to no scale.
+    """
     from engine.planning.timeline import timeline as of
 
     out(renderer("timeline", format_)(of(_coverage(env)), painter()))
@@ -63,7 +69,9 @@ def timeline(env: str, format_: str) -> None:
 @click.option("--auto-approve", is_flag=True, help="Do not ask.")
 @json_option
 def groups(env: str, group: tuple[str, ...], remove: bool, auto_approve: bool, as_json: bool) -> None:
-    """List the broker's consumer groups: whose, of which generation, their members and lag.
+    """List consumer groups, or remove old ones.
+
+    Each with whose it is, its generation, members and lag.
 
     With --remove, groups of old generations go. The active one, one with members, and one of another environment
     never do: that is refused with exit code 3, and nothing is removed.
@@ -71,6 +79,7 @@ def groups(env: str, group: tuple[str, ...], remove: bool, auto_approve: bool, a
     from engine.kinds.base import Needs
     from engine.model.codec import encode
     from engine.planning import consumer_groups
+    from engine.planning.coverage import require_environment
     from engine.policy.naming import names_of
     from engine.render.coverage_text import groups as as_table
 
@@ -78,6 +87,7 @@ def groups(env: str, group: tuple[str, ...], remove: bool, auto_approve: bool, a
         raise click.UsageError("Groups are named to be removed: add --remove.")
     environment = known_environment(env)
     capabilities, names = open_target(environment), names_of(environment)
+    require_environment(environment.name, capabilities)
     needs = Needs(capabilities)
     found = consumer_groups.read_groups(names, needs)
     if not remove:
