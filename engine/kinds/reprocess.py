@@ -77,11 +77,13 @@ class ReprocessKind:
         topics = sorted({topic for topic, _ in record.start_offsets})
         begin = _begin(step.spec, record, needs)
         # Only what is asked for identifies the step: how far the group is ticks.
+        committed = {**record.start_offsets, **needs.broker.committed(record.group, topics)}
+        again = {place: offset for place, offset in begin.items() if offset < committed.get(place, 0)}
         notes: dict[str, Value] = {
-            "committed": offsets_to_json({**record.start_offsets, **needs.broker.committed(record.group, topics)}),
+            "committed": offsets_to_json(committed),
             "log_start": offsets_to_json(_ask(topics, needs.broker.earliest_offsets)),
-            "begins_at": {f"{t}/{p}": f"{at:%Y-%m-%dT%H:%M:%SZ}" for (t, p), at in needs.broker.stamps(
-                {place: offset for place, offset in begin.items() if place in record.start_offsets}).items()}}
+            "first_at": _stamps(needs, again),
+            "last_at": _stamps(needs, {place: committed[place] - 1 for place in again})}
         pace = stream_pace(needs.metrics.scrape(wiring.CONSUMER.name))
         return Observation(step.address, True, {"group": record.group, "from": offsets_to_json(begin)},
                            notes if pace is None else {**notes, "rows_per_s": round(pace)})
@@ -103,7 +105,7 @@ class ReprocessKind:
             more = {"rows_per_s": seen.notes["rows_per_s"]} if "rows_per_s" in seen.notes else {}
             return Decision(Action.RUN, because_upstream(upstream, "It waits until all is read again") or (
                 Reason("asked", "It waits until all is read again."),), details={"rows": sum(rows.values()), **more})
-        since = step.spec["at"] or "the offsets that were named"
+        since = _zulu(step.spec["at"]) if step.spec["at"] else "the offsets that were named"
         reason = Reason("asked", f"--reprocess asks for it: the consumer stops, {seen.attributes['group']} is set back "
                         f"to {since}, and the consumer starts again (P7.3).")
         return Decision(Action.RUN, (reason,), details={"group": seen.attributes["group"],
@@ -169,17 +171,27 @@ def _tree(value: Value) -> Mapping[str, Mapping[str, int]]:
     return value
 
 
+def _zulu(at: Value) -> str:
+    return f"{datetime.fromisoformat(str(at)):%Y-%m-%dT%H:%M:%SZ}"
+
+
+def _stamps(needs: Needs, offsets: Offsets) -> dict[str, Value]:
+    """`topic/partition` to when the record at its offset was appended."""
+    return {f"{topic}/{number}": f"{at:%Y-%m-%dT%H:%M:%SZ}"
+            for (topic, number), at in needs.broker.stamps(offsets).items()}
+
+
 def _in_words(seen: Observation) -> list[str]:
-    """One line a partition: offsets, records, and since when."""
+    """One line a partition: offsets, records, and from when to when."""
     begin, committed = (offsets_from_json(_tree(v)) for v in (seen.attributes["from"], seen.notes["committed"]))
-    since = seen.notes["begins_at"]
-    assert isinstance(since, Mapping)
+    first, last = seen.notes["first_at"], seen.notes["last_at"]
+    assert isinstance(first, Mapping) and isinstance(last, Mapping)
     lines = []
     for (topic, number), offset in sorted(begin.items()):
         end = committed.get((topic, number), offset)
-        at = since.get(f"{topic}/{number}")
-        lines.append(f"{topic}/{number}: {end - offset:,} records, offsets {offset:,} to {end:,}"
-                     + (f", since {at}" if at and end > offset else ""))
+        name = f"{topic}/{number}"
+        lines.append(f"{name}: {end - offset:,} records, offsets {offset:,} to {end:,}"
+                     + (f", of {first[name]} to {last.get(name, 'now')}" if name in first else ""))
     return lines
 
 
