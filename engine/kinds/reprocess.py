@@ -104,12 +104,12 @@ class ReprocessKind:
         if step.address == wiring.REPLAY:
             more = {"rows_per_s": seen.notes["rows_per_s"]} if "rows_per_s" in seen.notes else {}
             return Decision(Action.RUN, because_upstream(upstream, "It waits until all is read again") or (
-                Reason("asked", "It waits until all is read again."),), details={"rows": sum(rows.values()), **more})
+                Reason("asked", "It waits until all is read again."),), details={"rows": _again(rows), **more})
         since = _zulu(step.spec["at"]) if step.spec["at"] else "the offsets that were named"
         reason = Reason("asked", f"--reprocess asks for it: the consumer stops, {seen.attributes['group']} is set back "
                         f"to {since}, and the consumer starts again (P7.3).")
         return Decision(Action.RUN, (reason,), details={"group": seen.attributes["group"],
-                                                        "records": sum(rows.values()), "replays": _in_words(seen)})
+                                                        "records": _again(rows), "replays": _in_words(seen)})
 
     def decide_delete(self, seen: Observation) -> Decision:
         """Nothing of it stays."""
@@ -152,6 +152,10 @@ def replayed(seen: Observation) -> dict[Partition, int]:
     return {place: committed.get(place, 0) - offset for place, offset in begin.items()}
 
 
+def _again(rows: Mapping[Partition, int]) -> int:
+    return sum(max(records, 0) for records in rows.values())
+
+
 def _begin(spec: Attributes, record: CutoverRecord, needs: Needs) -> dict[Partition, int]:
     """From where each partition is read again. For an instant: only partitions that have read past it."""
     if spec["at"] is None:
@@ -190,6 +194,9 @@ def _in_words(seen: Observation) -> list[str]:
     for (topic, number), offset in sorted(begin.items()):
         end = committed.get((topic, number), offset)
         name = f"{topic}/{number}"
+        if offset > end:
+            lines.append(f"{name}: {offset - end:,} records would be left unread, offsets {end:,} to {offset:,}")
+            continue
         lines.append(f"{name}: {end - offset:,} records, offsets {offset:,} to {end:,}"
                      + (f", of {first[name]} to {last.get(name, 'now')}" if name in first else ""))
     return lines

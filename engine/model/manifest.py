@@ -101,7 +101,7 @@ class Reprocess:
                 raise ValueError(f"{text!r} is neither a time (2026-11-24T09:00:00Z) nor topic:partition=offset,…"
                                  ) from None
             if at.tzinfo is None:
-                raise ValueError(f"{text!r} has no zone; write the time in UTC, such as {text}Z")
+                raise ValueError(f"{text!r} has no zone; write the time in UTC, such as {at.isoformat()}Z")
             return cls(at.astimezone(UTC), {})
         offsets: dict[tuple[str, int], int] = {}
         for part in text.split(","):
