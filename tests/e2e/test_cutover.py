@@ -258,7 +258,7 @@ def test_old_groups_go_and_no_others(scene: Scene) -> None:
 
 def test_a_backfill_that_outruns_the_retention_stops_by_its_own_rate(scene: Scene) -> None:
     """Last here: it leaves the shop for a source that is far too large for what the hubs keep."""
-    hub = {"retention": "61m"}
+    hub = {"retention": "63m"}
     scene.stage.write(backfill={"source": {"synthetic": {"payments": 10_000_000}}, "chunk_rows": 5000},
                       hubs={"ledger": hub, "order": hub}, cutover={"skew": "5s", "recovery_buffer": "60m"})
     # Another T, so that another source is loaded under another group.
