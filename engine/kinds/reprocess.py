@@ -125,14 +125,15 @@ class ReprocessKind:
         if change.address == wiring.REPLAY:
             return _await_replay(change, record, needs, context)
         needs.apps.remove(wiring.CONSUMER.name, context)
-        _await_empty(change, record.group, needs, context)
+        until = time.monotonic() + _LEAVE_S
+        _await_empty(change, record.group, needs, context, until)
         begin = _begin(change.spec, record, needs)
         topics = sorted({topic for topic, _ in record.start_offsets})
         committed = {**record.start_offsets, **needs.broker.committed(record.group, topics)}
         _refuse_gap(change, begin, committed, _ask(topics, needs.broker.earliest_offsets))
         # Before the commit: what was begun is known, also when the answer to it is lost.
         insert_reprocessing(needs.database, record.id, change.spec, begin, _ask(topics, needs.broker.latest_offsets))
-        needs.broker.commit(record.group, begin)
+        _commit(record.group, begin, needs, context, until)
         kept = needs.broker.committed(record.group, topics)
         if any(kept.get(place) != offset for place, offset in begin.items()):
             raise Refused([error("offsets-not-kept", f"The broker did not keep the offsets of {record.group}.",
@@ -213,9 +214,8 @@ def _refuse_gap(change: Change, begin: Offsets, committed: Offsets, log_start: O
                              address=change.address, rule="P7.3")], exit_code=3)
 
 
-def _await_empty(change: Change, group: str, needs: Needs, context: Context) -> None:
+def _await_empty(change: Change, group: str, needs: Needs, context: Context, until: float) -> None:
     """A broker takes offsets for a group without members alone; one that was killed counts until its session ends."""
-    until = time.monotonic() + _LEAVE_S
     while members := needs.broker.describe_group(group).members:
         if context.cancelled():
             raise Interrupted
@@ -225,6 +225,18 @@ def _await_empty(change: Change, group: str, needs: Needs, context: Context) -> 
                                  "End them. An apply without --reprocess starts the consumer where it was.",
                                  address=change.address, rule="P7.3")])
         context.emit(Progress(note=f"waits for {members} members of {group} to leave"))
+        time.sleep(_ASK_EVERY_S)
+
+
+def _commit(group: str, begin: Offsets, needs: Needs, context: Context, until: float) -> None:
+    """Set the group back; some brokers refuse for a while after the last member has left."""
+    while True:
+        try:
+            return needs.broker.commit(group, begin)
+        except Refused:
+            if context.cancelled() or time.monotonic() > until:
+                raise
+        context.emit(Progress(note=f"waits until the broker takes offsets for {group}"))
         time.sleep(_ASK_EVERY_S)
 
 
