@@ -66,9 +66,17 @@ def check(entity: Entity, table: pa.Table, numbers: pa.Int64Array) -> Checked:
     return Checked(good.filter(right), doubtful)
 
 
-def before(entity: Entity, good: pa.Table, limit: datetime) -> pa.Table:
-    """The rows whose event time is earlier than `limit`."""
-    return good.filter(pc.less(_event_time(entity, good), pa.scalar(limit, TIME)))
+def before(entity: Entity, good: pa.Table, limit: datetime, future: datetime | None = None) -> pa.Table:
+    """The rows whose event time is earlier than `limit`, or at or after `future`."""
+    stamps = _event_time(entity, good)
+    owned = pc.less(stamps, pa.scalar(limit, TIME))
+    return good.filter(owned if future is None else pc.or_(owned, pc.greater_equal(stamps, pa.scalar(future, TIME))))
+
+
+def newest(entity: Entity, good: pa.Table) -> datetime | None:
+    """The latest event time, None without rows."""
+    found: datetime | None = pc.max(_event_time(entity, good)).as_py()
+    return found
 
 
 def to_csv(good: pa.Table) -> memoryview:

@@ -21,8 +21,8 @@ from engine.discovery import module_names
 
 _SECTIONS = {"Write": ("init", "validate", "schema", "graph"),
              "Change": ("plan", "show", "diff", "apply", "promote", "destroy", "recreate", "extend", "reap", "unlock"),
-             "Watch": ("list", "drift", "snapshot", "status", "logs", "history", "evidence", "feed", "secret",
-                       "guardrails")}
+             "Watch": ("list", "drift", "snapshot", "status", "cutover", "logs", "history", "evidence", "feed",
+                       "secret", "guardrails")}
 
 
 class Commands(click.Group):

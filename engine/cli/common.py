@@ -6,7 +6,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict, TypeVar, Unpack
@@ -18,7 +18,7 @@ from engine.model.diagnostic import Diagnostic, Refused, Severity, error, warnin
 if TYPE_CHECKING:
     from engine.kinds.base import Kind
     from engine.model.evidence import Promotion
-    from engine.model.manifest import Manifest
+    from engine.model.manifest import Manifest, Reprocess
     from engine.model.observation import LiveState
     from engine.model.plan import Making, Plan
     from engine.model.step import Environment
@@ -65,6 +65,29 @@ class Duration(click.ParamType):
 def now() -> datetime:
     """The clock, in UTC: the one place where commands read it."""
     return datetime.now(UTC)
+
+
+class FromWhere(click.ParamType):
+    """An option's place in the log: a time, or offsets."""
+
+    name = "time or offsets"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Reprocess:
+        """What shall be read again."""
+        from engine.model.manifest import Reprocess
+
+        if isinstance(value, Reprocess):
+            return value
+        try:
+            return Reprocess.parse(str(value))
+        except ValueError as problem:
+            self.fail(str(problem), param, ctx)
+
+
+def reprocess_option(command: F) -> F:
+    """`--reprocess TIME|topic:partition=offset,...`."""
+    return click.option("--reprocess", type=FromWhere(), metavar="TIME|TOPIC:PARTITION=OFFSET,...",
+                        help="Have the consumer's group read its log again, from then or there on.")(command)
 
 
 def json_option(command: F) -> F:
@@ -186,19 +209,19 @@ class AtHand(Compiled):
     capabilities: Capabilities
 
 
-def compiled(path: Path, *, as_json: bool = False) -> Compiled:
-    """Load and compile the manifest; its target is not opened."""
+def compiled(path: Path, *, as_json: bool = False, reprocess: Reprocess | None = None) -> Compiled:
+    """Load and compile the manifest, with what is asked beside it; its target is not opened."""
     from engine.kinds.base import discover
     from engine.planning.graph import compile_graph, environment_of
 
-    manifest = read_manifest(path, as_json=as_json)
+    manifest = replace(read_manifest(path, as_json=as_json), reprocess=reprocess)
     kinds = discover()
     return Compiled(manifest, kinds, compile_graph(manifest, kinds), environment_of(manifest))
 
 
-def at_hand(path: Path, *, as_json: bool = False) -> AtHand:
+def at_hand(path: Path, *, as_json: bool = False, reprocess: Reprocess | None = None) -> AtHand:
     """Load and compile the manifest and open its target; nothing is touched yet."""
-    found = compiled(path, as_json=as_json)
+    found = compiled(path, as_json=as_json, reprocess=reprocess)
     return AtHand(found.manifest, found.kinds, found.graph, found.environment, open_target(found.environment))
 
 

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from engine.applying.journal import Journal
     from engine.kinds.base import Kind
     from engine.model.event import Event
+    from engine.model.manifest import Reprocess
     from engine.model.verdict import Override
     from engine.providers.base import Capabilities
 
@@ -69,9 +70,9 @@ def apply_reviewed(path: Path | None, *, overrides: tuple[Override, ...], parall
 
 
 def apply_manifest(path: Path, *, parallelism: int, as_json: bool, approved: bool = False, confirm: str | None = None,
-                   plan_only: bool = False, **asked: Unpack[Asked]) -> int:
+                   plan_only: bool = False, reprocess: Reprocess | None = None, **asked: Unpack[Asked]) -> int:
     """Plan what is asked for, show, ask and apply; the exit code."""
-    plan = make_plan(at_hand(path, as_json=as_json), **asked)
+    plan = make_plan(at_hand(path, as_json=as_json, reprocess=reprocess), **asked)
     remember(plan)
     out(renderer("plan", "json" if as_json else "text")(plan, painter()))
     if not plan.pending or not plan.can_apply() or plan_only:

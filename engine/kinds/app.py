@@ -48,7 +48,8 @@ class AppKind:
                      "STREAM_STATE_DIR": "stream-state"},
                     wiring.CONSUMER_ROLE, [], uses_broker=True,
                     depends_on=schema | {wiring.BACKFILL if manifest.backfill.source else wiring.CUTOVER,
-                                         wiring.CUTOVER, wiring.NAMESPACE, wiring.secret(wiring.CONSUMER_SECRET)})
+                                         wiring.CUTOVER, wiring.NAMESPACE, wiring.secret(wiring.CONSUMER_SECRET),
+                                         *([wiring.REPROCESS] if manifest.reprocess else [])})
         yield _step(wiring.API, manifest, "api", manifest.api.replicas,
                     {"DLQ_WINDOW_S": f"{manifest.slo.dlq_window.total_seconds():.0f}",
                      "PAIRS_SETTLED_S": f"{manifest.slo.pairs_settled_for.total_seconds():.0f}"},
@@ -166,7 +167,7 @@ def _restarts(address: Address, action: Action) -> bool:
         return False
     if address in (wiring.POSTGRES, wiring.DATABASE, wiring.NAMESPACE):
         return action is not Action.UPDATE  # Made anew, it is another place; changed or started, it is the same one.
-    return address.kind == "secret" or address == wiring.CUTOVER
+    return address.kind == "secret" or address in (wiring.CUTOVER, wiring.REPROCESS)
 
 
 def _names(value: Value) -> list[str]:

@@ -10,13 +10,23 @@ import hashlib
 import json
 import sys
 from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from engine.kinds import wiring
 from engine.kinds.base import Needs, because_upstream, goes_with, unreadable
-from engine.kinds.jobs import run_job
-from engine.kinds.records import active_cutover, backfill_run, set_cutover_state, why_unreadable
+from engine.kinds.jobs import Interrupted, run_job
+from engine.kinds.records import (
+    CutoverRecord,
+    active_cutover,
+    backfill_run,
+    remaining_s,
+    set_cutover_state,
+    set_snapshot,
+    why_unreadable,
+)
+from engine.kinds.watch import Watch
 from engine.model.address import Address
 from engine.model.change import Action, Change, Decision, Reason
 from engine.model.diagnostic import Refused, error
@@ -43,7 +53,11 @@ class BackfillKind:
         needs = {wiring.CUTOVER, wiring.secret(wiring.CONSUMER_SECRET)}
         if isinstance(manifest.backfill.source, PostgresSource):
             needs.add(wiring.secret(manifest.backfill.source.password))
-        yield Step(wiring.BACKFILL, {"source": source, "chunk_rows": manifest.backfill.chunk_rows},
+        cover: dict[str, Value] = {
+            "retention_s": min(h.retention for h in manifest.hubs).total_seconds(),
+            "recovery_buffer_s": manifest.cutover.recovery_buffer.total_seconds()}
+        yield Step(wiring.BACKFILL,
+                   {"source": source, "chunk_rows": manifest.backfill.chunk_rows, "cover": cover},
                    frozenset(needs), frozenset({wiring.CUTOVER}), manifest.where("backfill.source"))
 
     def observe(self, step: Step, capabilities: Capabilities) -> Observation:
@@ -57,7 +71,8 @@ class BackfillKind:
         notes: dict[str, Value] = {"trouble": gone} if gone else {}
         if record is None or run is None:
             return Observation(step.address, exists=False, notes=notes)
-        rows = {k: run[k] for k in ("rows_read", "rows_applied", "rows_dlq")}
+        rows = {k: round(run[k]) for k in ("rows_read", "rows_applied", "rows_dlq", "rows_total", "rows_per_s")
+                if run[k] is not None}
         return Observation(step.address, exists=True, attributes={"cutover": record.id, "state": run["state"]},
                            notes=rows | notes)
 
@@ -77,7 +92,13 @@ class BackfillKind:
         else:
             return Decision(Action.NOOP)
         source = step.spec["source"]
-        return Decision(action, reasons, details={"source": source_in_words(source), **_rows(source), **_loaded(seen)})
+        details = {"source": source_in_words(source), **_rows(source)}
+        if reasons[0].code == "unfinished":
+            details |= _loaded(seen)
+            total, done = seen.notes.get("rows_total"), seen.notes.get("rows_read")
+            if isinstance(total, int) and isinstance(done, int):
+                details["rows"] = max(total - done, 0)
+        return Decision(action, reasons, details=details)
 
     decide_delete = staticmethod(goes_with("the database"))
 
@@ -87,18 +108,14 @@ class BackfillKind:
         record = active_cutover(needs.database)
         if record is None:
             raise Refused([error("no-cutover", "There is no cutover to fill up to.", address=change.address)])
-        source = change.spec["source"]
-        assert isinstance(source, Mapping)
-        # Up to T + Δ: a row stamped at or after T by a clock that runs ahead may have been published before the start
-        # offsets. The stream brings it again or not; the total order makes the overlap harmless.
-        before = record.t_cutover + record.skew
-        spec = {**job_source(source), "before": before.isoformat(), "chunk_rows": change.spec["chunk_rows"],
-                "cutover_id": record.id, "spec_digest": source_digest(source)}
+        cover, source = change.spec["cover"], change.spec["source"]
+        assert isinstance(source, Mapping) and isinstance(cover, Mapping)
+        before = remaining_s(backfill_run(needs.database, record.id, source_digest(source)))
+        watch = Watch(change.address, record, cover, needs.broker, context,
+                      change.expected_s if before is None else before)
+        watch.check()
         set_cutover_state(needs.database, record.id, "backfilling")
-        result = run_job(needs.jobs, change.address, [sys.executable, "-m", "streamapp", "backfill"],
-                         {"BACKFILL_SPEC": json.dumps(spec)},
-                         {**needs.database.client_environment(wiring.CONSUMER_ROLE),
-                          **source_environment(source, needs.secrets)}, context)
+        result = _run(change, record, source, needs, watch)
         set_cutover_state(needs.database, record.id, "backfilled")
         says = (f"{result.get('read', 0):,} rows read, {result.get('applied', 0):,} applied, "
                 f"{result.get('dlq', 0):,} broken ones to the DLQ")
@@ -107,6 +124,46 @@ class BackfillKind:
     def ready(self, change: Change, capabilities: Capabilities) -> str | None:
         """A finished job is ready."""
         return None
+
+
+def _run(change: Change, record: CutoverRecord, source: Mapping[str, Any], needs: Needs,
+         watch: Watch) -> Mapping[str, Any]:
+    """The job, to its end, or to where the watch stops it."""
+    spec = {**job_source(source), **_owned(record), "chunk_rows": change.spec["chunk_rows"], "cutover_id": record.id,
+            "spec_digest": source_digest(source)}
+
+    def hear(event: Mapping[str, Any]) -> None:
+        if event.get("event") == "snapshot":
+            set_snapshot(needs.database, record.id, {k: v for k, v in event.items() if k != "event"})
+
+    try:
+        return run_job(needs.jobs, change.address, [sys.executable, "-m", "streamapp", "backfill"],
+                       {"BACKFILL_SPEC": json.dumps(spec)},
+                       {**needs.database.client_environment(wiring.CONSUMER_ROLE),
+                        **source_environment(source, needs.secrets)}, watch.context, on_event=hear)
+    except Interrupted:
+        if watch.refusal is None:
+            raise
+        raise Refused([watch.refusal], exit_code=3) from None
+    except Refused as refused:
+        if any(d.code == "clock-skew" for d in refused.diagnostics):
+            raise Refused(refused.diagnostics, exit_code=3) from refused
+        raise
+
+
+def _owned(record: CutoverRecord) -> dict[str, Value]:
+    """{before, future, …}: what the backfill loads of what it reads.
+
+    Where T is the instant at which the cutover was taken, all of it: a stamp says nothing certain of when a row was
+    published, and what is read twice is harmless. Where T is fixed, what is stamped before T + Δ: the rest was
+    published at or after the start offsets of T - Δ, unless its stamp lies in the future, which proves that it lies.
+    """
+    found: dict[str, Value] = {"max_skew_s": record.skew.total_seconds(),
+                               "broker_ahead_s": record.taken.get("broker_ahead_s", 0.0)}
+    if record.requested.get("at") is None:
+        return found
+    return {**found, "before": (record.t_cutover + record.skew).isoformat(),
+            "future": (datetime.now(UTC) + record.skew).isoformat()}
 
 
 def describe_source(source: BackfillSource) -> dict[str, Value]:

@@ -9,28 +9,33 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from engine.kinds import holdings, wiring
 from engine.kinds.base import NOTHING_TO_REMOVE, Needs, unreadable
+from engine.kinds.clocks import begins_after, broker_skew
+from engine.kinds.cutover_guards import refuse_bad_clock, refuse_future, refuse_lost_log, refuse_shared_namespace
 from engine.kinds.records import (
     CutoverRecord,
     active_cutover,
     insert_cutover,
+    last_backfill_run,
     last_generation,
     offsets_to_json,
+    remaining_s,
     why_unreadable,
 )
 from engine.model.address import Address
 from engine.model.change import Action, Change, Decision, Diff, Reason
-from engine.model.diagnostic import Refused, error
+from engine.model.diagnostic import Refused
 from engine.model.duration import spoken
 from engine.model.manifest import Manifest, Names
 from engine.model.observation import Observation
 from engine.model.step import Step
 from engine.model.value import UNKNOWN, Attributes, Value
-from engine.policy.naming import GROUPS, consumer_group, consumer_group_prefix, generation_of, strange_groups
+from engine.policy.naming import GROUPS, consumer_group, consumer_group_prefix, generation_of
+from engine.policy.retention import Need
 from engine.providers.base import Broker, Capabilities, Context, Partition
 
 
@@ -68,15 +73,16 @@ class CutoverKind:
             return replace(unreadable(step.address, "the broker does not answer"),
                            notes={"in_use": record.group}) if record else Observation(step.address, exists=False)
         groups = list(needs.broker.groups(GROUPS))
-        events = holdings.events(needs.broker, _own_topics(step, capabilities))
+        notes: dict[str, Value] = {"groups": groups, "events": holdings.events(
+            needs.broker, _own_topics(step, capabilities)), **_lost(step.spec, needs.broker)}
         if record is None:
-            return Observation(step.address, exists=False, notes={"groups": groups, "events": events})
+            return Observation(step.address, exists=False, notes=notes)
         attributes: dict[str, Value] = {
             "id": record.id, "generation": record.generation, "t_cutover": record.t_cutover.isoformat(),
             "group": record.group, "start_offsets": offsets_to_json(record.start_offsets),
             "requested": dict(record.requested), "log": _log_state(needs.broker, record)}
         return Observation(step.address, exists=True, attributes=attributes,
-                           notes={"state": record.state, "groups": groups, "events": events})
+                           notes={**notes, **_standing(record, needs)})
 
     def decide(self, step: Step, seen: Observation, upstream: Mapping[Address, Action]) -> Decision:
         """A new generation where there is none, another T is asked for, or the log behind the record is lost."""
@@ -96,6 +102,10 @@ class CutoverKind:
         log = str(seen.attributes["log"])
         if log != "ok":
             return Decision(Action.RUN, (Reason("log", f"{log}."),), details=details)
+        if outrun(step.spec, seen.notes):
+            return Decision(Action.RUN, (Reason(
+                "retention", "The log may lose events before the backfill is done, so a new cutover is taken: "
+                f"{need_of(step.spec, seen.notes).evidence}."),), details=details)
         return Decision(Action.NOOP)
 
     def decide_delete(self, seen: Observation) -> Decision:
@@ -113,6 +123,7 @@ class CutoverKind:
             return {}
         record = active_cutover(needs.database)
         if record is None or record.requested != requested(change.spec) or \
+                outrun(change.spec, _standing(record, needs)) or \
                 _log_state(needs.broker, record) not in ("ok", NOT_COMMITTED):
             record = self._take(change, needs)
         needs.broker.commit(record.group, record.start_offsets)
@@ -130,20 +141,26 @@ class CutoverKind:
         broker, spec = needs.broker, change.spec
         topics: Any = spec["topics"]
         skew = timedelta(seconds=float(str(spec["skew_s"])))
-        now = broker.now()
+        clock = broker_skew(broker)
+        now = clock.now
         fixed = datetime.fromisoformat(str(spec["at"])) if spec["at"] else None
         at = fixed or now
+        refuse_bad_clock(change, clock, skew)
+        refuse_future(change, at, now + skew)
         start: dict[Partition, int] = {}
         for topic in topics:
             start |= broker.offsets_for_time(topic, at - skew) if fixed else broker.latest_offsets(topic)
         names = _names(spec)
-        _alone(change, broker, names)
-        _guard(change, broker, start, now - at, skew, fixed=fixed is not None)
-        taken = [generation_of(names, group) or 0 for group in broker.groups(consumer_group_prefix(names))]
-        above = int(str(spec.get(AFTER, 0)))
-        generation = max([last_generation(needs.database), above, *taken]) + 1
+        refuse_shared_namespace(change, broker, names)
+        refuse_lost_log(change, need_of(spec, {"age_s": (now - at).total_seconds()}),
+                        begins_after(broker, topics, at - skew) if fixed else [])
+        used = [generation_of(names, group) or 0 for group in broker.groups(consumer_group_prefix(names))]
+        generation = max([last_generation(needs.database), int(str(spec.get(AFTER, 0))), *used]) + 1
+        earliest = {p: o for topic in topics for p, o in broker.earliest_offsets(topic).items()}
+        taken = {"broker_ahead_s": clock.ahead_s, "within_s": clock.within_s, "retention_s": spec["retention_s"],
+                 "recovery_buffer_s": spec["recovery_buffer_s"], "log_start": offsets_to_json(earliest)}
         record = CutoverRecord(0, generation, "recorded", at, skew, consumer_group(names, generation), start,
-                               requested(spec))
+                               requested(spec), taken=taken)
         insert_cutover(needs.database, record, instance=f"{names.env}-{names.owner}")
         return record
 
@@ -157,6 +174,48 @@ class CutoverKind:
             return "the cutover's record is missing"
         state = _log_state(needs.broker, record)
         return None if state == "ok" else state
+
+
+LOADING = ("recorded", "backfilling", "backfilled")
+"""The states of a cutover that no consumer reads from yet: what the log holds has to last until one does."""
+
+
+def _standing(record: CutoverRecord, needs: Needs) -> dict[str, Value]:
+    """{state, age_s, remaining_s}: how a cutover stands now; no `remaining_s` where nobody can tell."""
+    found: dict[str, Value] = {"state": record.state,
+                               "age_s": (datetime.now(UTC) - record.t_cutover).total_seconds()}
+    run = last_backfill_run(needs.database, record.id) if record.state in LOADING else None
+    left = remaining_s(run)
+    return found if left is None else {**found, "remaining_s": left}
+
+
+def outrun(spec: Attributes, notes: Attributes) -> bool:
+    """Whether a cutover that nobody reads from yet has outlived what the log keeps for it."""
+    return notes.get("state") in LOADING and not need_of(spec, notes).fits
+
+
+def need_of(spec: Attributes, notes: Attributes) -> Need:
+    """What a cutover with these notes (`age_s`, `remaining_s`) needs of the retention that `spec` declares."""
+    remaining = notes.get("remaining_s")
+    return Need(timedelta(seconds=float(str(notes.get("age_s", 0.0)))), _span(spec["skew_s"]),
+                None if remaining is None else _span(remaining), _span(spec["recovery_buffer_s"]),
+                _span(spec["retention_s"]))
+
+
+def _span(seconds: Value) -> timedelta:
+    return timedelta(seconds=float(str(seconds)))
+
+
+def _lost(spec: Attributes, broker: Broker) -> dict[str, Value]:
+    """{lost}: where the log no longer reaches back to a fixed T less Δ; empty where T is not fixed, or no hub is there
+    to ask."""
+    if not spec["at"]:
+        return {}
+    topics: Any = spec["topics"]
+    try:
+        return {"lost": begins_after(broker, topics, datetime.fromisoformat(str(spec["at"])) - _span(spec["skew_s"]))}
+    except Refused:
+        return {}
 
 
 def _retention(spec: Attributes) -> str:
@@ -221,40 +280,6 @@ def _log_state(broker: Broker, record: CutoverRecord) -> str:
     if any(p not in committed for p in record.start_offsets):
         return NOT_COMMITTED
     return "ok"
-
-
-def _alone(change: Change, broker: Broker, names: Names) -> None:
-    """Refuse, before anything is written, a namespace that other environments read from (P3.1)."""
-    others = strange_groups(names, broker.groups(GROUPS))
-    if others:
-        raise Refused([error("shared-namespace", "Other environments read from this namespace.",
-                             f"Consumer groups of others: {', '.join(others[:5])}.",
-                             "Name a broker of this environment's own in broker.", position=change.source,
-                             address=change.address, rule="P3.1")], exit_code=3)
-
-
-def _guard(change: Change, broker: Broker, start: Mapping[Partition, int], age: timedelta, skew: timedelta, *,
-           fixed: bool) -> None:
-    """Refuse before anything is written where the log cannot cover the stream's part (P6.5).
-
-    A broker that no longer has what was published at a fixed T less Δ answers with the log's start. Where something was
-    dropped before that, nobody can say that it was not published after T less Δ.
-    """
-    topics = sorted({topic for topic, _ in start})
-    earliest = {p: o for topic in topics for p, o in broker.earliest_offsets(topic).items()}
-    lost = [p for p, offset in sorted(start.items()) if fixed and earliest.get(p, 0) >= offset > 0]
-    retention = timedelta(seconds=float(str(change.spec["retention_s"])))
-    needed = max(age, timedelta()) + skew + timedelta(seconds=float(str(change.spec["recovery_buffer_s"])))
-    if lost:
-        raise Refused([error("log-start", f"The log of {lost[0][0]}/{lost[0][1]} does not reach back to T less Δ.",
-                             f"It begins at offset {start[lost[0]]}; what the stream must read may be gone.",
-                             "Take a later T, and a source that covers what is before it.",
-                             address=change.address, rule="P6.5")], exit_code=3)
-    if needed >= retention:
-        raise Refused([error("retention", f"The hubs keep {spoken(retention)}; the cutover needs {spoken(needed)}.",
-                             f"Age of T {spoken(age)}, skew {spoken(skew)}, and the recovery buffer add up to that.",
-                             "Raise hubs.*.retention, or take a later T.", position=change.source,
-                             address=change.address, rule="P6.5")], exit_code=3)
 
 
 KIND = CutoverKind()

@@ -19,6 +19,7 @@ CONSUMER = "consumer"
 STORE_LAG = "bo_data_lag_seconds"
 FRESHNESS = "bo_stream_freshness_seconds"
 RECORDS = "bo_stream_records_total"
+BATCH = "bo_stream_batch_seconds"
 PAIRS = "bo_pairs"
 DLQ = "bo_dlq_recent_rows"
 COUNTED = "bo_counted_timestamp_seconds"
@@ -82,6 +83,20 @@ def lag_records(samples: Sequence[Sample]) -> float | None:
     newest = max((s.at for s in samples), default=None)
     lags = [s.value for s in samples if s.name == LAG and s.at == newest]
     return sum(lags) if lags else None
+
+
+def stream_pace(samples: Sequence[Sample]) -> float | None:
+    """Records a second that the consumer's replicas write together while they write, as they measured since they
+    started; None before they wrote."""
+    rates: list[float] = []
+    for replica in sorted({s.replica for s in samples}):
+        own = [s for s in samples if s.replica == replica]
+        spent = sum(s.value for s in own if s.name == f"{BATCH}_sum")
+        # A conflict is counted beside what became of the record.
+        wrote = sum(s.value for s in own if s.name == RECORDS and s.labels.get("outcome") != "conflict")
+        if spent > 0 and wrote > 0:
+            rates.append(wrote / spent)
+    return sum(rates) if rates else None
 
 
 def counted_since(samples: Sequence[Sample], at: float) -> bool:

@@ -6,7 +6,7 @@ Owns the SQL of `bo.cutovers`, `bo.backfill_runs` and `bo.proofs` as the engine 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -33,6 +33,24 @@ class CutoverRecord:
     group: str
     start_offsets: Offsets
     requested: Attributes
+    recorded_at: datetime | None = None
+    """By the database's clock; None before it is recorded."""
+
+    taken: Attributes = field(default_factory=dict)
+    """Under what it was taken: clocks, retention and recovery buffer, the log's start."""
+
+    snapshot: Attributes = field(default_factory=dict)
+    """What the backfill read of the source; empty before it read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reprocessing:
+    """One row of `bo.reprocessings`: from where the group read again, and where the log ended then."""
+
+    at: datetime
+    asked: Attributes
+    begin: Offsets
+    end: Offsets
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,9 +104,11 @@ def live_revisions(database: Database) -> list[str]:
 # Codes with which a target says that there is no database, or no login, to have recorded anything in.
 _NO_RECORDS = ("no-login", "no-database")
 
+# Through to_jsonb: before the revision that brings a column, its value is simply not known.
 _CUTOVER = sql.SQL("""
-    SELECT id, generation, state, t_cutover, skew, consumer_group, start_offsets, source
-    FROM bo.cutovers WHERE state <> 'abandoned' ORDER BY id DESC LIMIT 1""")
+    SELECT id, generation, state, t_cutover, skew, consumer_group, start_offsets, source, recorded_at,
+           to_jsonb(c) -> 'taken', to_jsonb(c) -> 'snapshot'
+    FROM bo.cutovers c WHERE state <> 'abandoned' ORDER BY id DESC LIMIT 1""")
 
 
 def active_cutover(database: Database) -> CutoverRecord | None:
@@ -96,8 +116,9 @@ def active_cutover(database: Database) -> CutoverRecord | None:
     rows = read(database, _CUTOVER, {})
     if not rows:
         return None
-    id_, generation, state, t_cutover, skew, group, offsets, requested = rows[0]
-    return CutoverRecord(id_, generation, state, t_cutover, skew, group, offsets_from_json(offsets), requested)
+    id_, generation, state, t_cutover, skew, group, offsets, requested, at, taken, snapshot = rows[0]
+    return CutoverRecord(id_, generation, state, t_cutover, skew, group, offsets_from_json(offsets), requested, at,
+                         taken or {}, snapshot or {})
 
 
 def last_generation(database: Database) -> int:
@@ -112,9 +133,10 @@ def insert_cutover(database: Database, record: CutoverRecord, instance: str) -> 
         connection.execute("UPDATE bo.cutovers SET state = 'abandoned' WHERE state <> 'abandoned'")
         row = connection.execute(
             "INSERT INTO bo.cutovers (generation, state, t_cutover, skew, consumer_group, start_offsets, source, "
-            "instance) VALUES (%s, 'recorded', %s, %s, %s, %s, %s, %s) RETURNING id",
+            "instance, taken) VALUES (%s, 'recorded', %s, %s, %s, %s, %s, %s, %s) RETURNING id",
             (record.generation, record.t_cutover, record.skew, record.group,
-             Jsonb(offsets_to_json(record.start_offsets)), Jsonb(dict(record.requested)), instance)).fetchone()
+             Jsonb(offsets_to_json(record.start_offsets)), Jsonb(dict(record.requested)), instance,
+             Jsonb(dict(record.taken)))).fetchone()
         connection.commit()
     assert row is not None
     return int(row[0])
@@ -128,12 +150,59 @@ def set_cutover_state(database: Database, cutover_id: int, state: str) -> None:
         connection.commit()
 
 
+def set_snapshot(database: Database, cutover_id: int, snapshot: Mapping[str, Any]) -> None:
+    """Keep what the backfill of a cutover reads of its source; a run that goes on reads a later one."""
+    with database.connect(MIGRATOR) as connection:
+        connection.execute("UPDATE bo.cutovers SET snapshot = %s WHERE id = %s", (Jsonb(dict(snapshot)), cutover_id))
+        connection.commit()
+
+
+_RUN = ("state", "rows_read", "rows_applied", "rows_dlq", "rows_total", "rows_per_s")
+
+
 def backfill_run(database: Database, cutover_id: int, spec_digest: str) -> Mapping[str, Any] | None:
-    """State and rows of the backfill of this cutover from this source."""
+    """State and rows of the backfill of this cutover from this source; what is not known of it is None."""
     rows = read(database, sql.SQL(
-        "SELECT state, rows_read, rows_applied, rows_dlq FROM bo.backfill_runs "
+        "SELECT state, rows_read, rows_applied, rows_dlq, (to_jsonb(r) ->> 'rows_total')::bigint, "
+        "(to_jsonb(r) ->> 'rows_per_s')::float8 FROM bo.backfill_runs r "
         "WHERE cutover_id = %(id)s AND spec_digest = %(digest)s"), {"id": cutover_id, "digest": spec_digest})
-    return dict(zip(("state", "rows_read", "rows_applied", "rows_dlq"), rows[0], strict=True)) if rows else None
+    return dict(zip(_RUN, rows[0], strict=True)) if rows else None
+
+
+def last_backfill_run(database: Database, cutover_id: int) -> Mapping[str, Any] | None:
+    """The newest backfill run of a cutover, as `backfill_run` tells one, with `started_at`, `finished_at` and `newest`,
+    the latest event time that it read."""
+    rows = read(database, sql.SQL(
+        "SELECT r.state, r.rows_read, r.rows_applied, r.rows_dlq, (to_jsonb(r) ->> 'rows_total')::bigint, "
+        "(to_jsonb(r) ->> 'rows_per_s')::float8, r.started_at, r.finished_at, (SELECT max((to_jsonb(c) ->> "
+        "'last_time')::timestamptz) FROM bo.backfill_checkpoints c WHERE (c.cutover_id, c.spec_digest) = "
+        "(r.cutover_id, r.spec_digest)) FROM bo.backfill_runs r "
+        "WHERE cutover_id = %(id)s ORDER BY started_at DESC LIMIT 1"), {"id": cutover_id})
+    return dict(zip((*_RUN, "started_at", "finished_at", "newest"), rows[0], strict=True)) if rows else None
+
+
+def remaining_s(run: Mapping[str, Any] | None) -> float | None:
+    """How many seconds a run still reads at its own measured rate; None where nobody can tell."""
+    if run is None or run["rows_total"] is None or not run["rows_per_s"]:
+        return None
+    return float(max(run["rows_total"] - run["rows_read"], 0) / run["rows_per_s"])
+
+
+def insert_reprocessing(database: Database, cutover_id: int, asked: Attributes, begin: Offsets, end: Offsets) -> None:
+    """Keep that a cutover's group was set back to `begin`, when its log ended at `end`."""
+    with database.connect(MIGRATOR) as connection:
+        connection.execute(
+            "INSERT INTO bo.reprocessings (cutover_id, asked, from_offsets, to_offsets) VALUES (%s, %s, %s, %s)",
+            (cutover_id, Jsonb(dict(asked)), Jsonb(offsets_to_json(begin)), Jsonb(offsets_to_json(end))))
+        connection.commit()
+
+
+def reprocessings(database: Database, cutover_id: int) -> list[Reprocessing]:
+    """All reprocessings under a cutover, oldest first; none before the revision that brings them."""
+    return [Reprocessing(at, asked, offsets_from_json(begin), offsets_from_json(end))
+            for at, asked, begin, end in read(database, sql.SQL(
+                "SELECT at, asked, from_offsets, to_offsets FROM bo.reprocessings WHERE cutover_id = %(id)s "
+                "ORDER BY id"), {"id": cutover_id})]
 
 
 def last_proof(database: Database, step: str) -> Proof | None:

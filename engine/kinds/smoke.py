@@ -48,7 +48,7 @@ class SmokeKind:
 
     def steps(self, manifest: Manifest) -> Iterable[Step]:
         """The functional test, then the load."""
-        apps = frozenset({wiring.CONSUMER, wiring.API})
+        apps = frozenset({wiring.CONSUMER, wiring.API, *([wiring.REPLAY] if manifest.reprocess else [])})
         hubs = {f"HUB_{h.key.upper()}": h.name for h in manifest.hubs}
         yield Step(wiring.SMOKE, {"environment": hubs, "of_service": True}, apps | {wiring.SCHEMA},
                    frozenset({wiring.SCHEMA}), manifest.where("api"))

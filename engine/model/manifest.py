@@ -5,9 +5,10 @@ Durations are `timedelta`, instants are aware `datetime` in UTC, rates are per s
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Literal
 
 from engine.model.address import Position
@@ -81,6 +82,38 @@ class Cutover:
     at: datetime | None
     skew: timedelta
     recovery_buffer: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class Reprocess:
+    """From where the active consumer group reads its log again (P7.3): from an instant, or from an offset for each
+    (topic, partition) that is named."""
+
+    at: datetime | None
+    offsets: Mapping[tuple[str, int], int]
+
+    @classmethod
+    def parse(cls, text: str) -> Reprocess:
+        """Read `2026-11-24T09:00:00Z`, or `topic:partition=offset,…`; raises ValueError with what is wrong."""
+        if "=" not in text:
+            try:
+                at = datetime.fromisoformat(text)
+            except ValueError:
+                raise ValueError(f"{text!r} is neither a time (2026-11-24T09:00:00Z) nor topic:partition=offset,…"
+                                 ) from None
+            if at.tzinfo is None:
+                raise ValueError(f"{text!r} has no zone; write the time in UTC, such as {at.isoformat()}Z")
+            return cls(at.astimezone(UTC), {})
+        offsets: dict[tuple[str, int], int] = {}
+        for part in text.split(","):
+            found = re.fullmatch(r"\s*([A-Za-z0-9._-]+):(\d{1,6})=(\d{1,18})\s*", part)
+            if found is None:
+                raise ValueError(f"{part!r} is no topic:partition=offset, such as ledger.entry.upserted:0=1200")
+            place = (found[1], int(found[2]))
+            if place in offsets:
+                raise ValueError(f"{found[1]}:{found[2]} is named twice")
+            offsets[place] = int(found[3])
+        return cls(None, offsets)
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,6 +227,8 @@ class Manifest:
     access: Access
     values: Attributes = field(default_factory=dict)
     positions: Mapping[str, Position] = field(default_factory=dict)
+    reprocess: Reprocess | None = None
+    """What the command line asks to be read again; never in a file, since it is done once."""
 
     @property
     def environment(self) -> str:

@@ -132,11 +132,12 @@ def _change(step: Step, seen: Observation, decision: Decision, waits_for: frozen
 
 
 def _expected(change: Change, history: Mapping[tuple[Address, Action], Experience]) -> Change:
-    """The change with how long it takes by experience; for a known number of rows, by the rate at which it read."""
+    """The change with how long it takes by experience; for a known number of rows, by the rate that was measured live,
+    or at which it read before."""
     before = history.get((change.address, change.action))
-    if before is None or change.action is Action.NOOP:
+    if change.action is Action.NOOP:
         return change
-    rows, rate = change.details.get("rows"), before.rows_per_s
-    if not isinstance(rows, int) or rate is None:
-        return replace(change, expected_s=round(before.seconds, 1))
+    rows, rate = change.details.get("rows"), change.details.get("rows_per_s") or (before and before.rows_per_s)
+    if not isinstance(rows, int) or not isinstance(rate, int | float):
+        return change if before is None else replace(change, expected_s=round(before.seconds, 1))
     return replace(change, expected_s=round(rows / rate, 1), details={**change.details, "rows_per_s": round(rate)})

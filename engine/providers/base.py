@@ -123,6 +123,15 @@ class Database(Protocol):
         """libpq variables (PGHOST … PGPASSWORD) for a process that logs in as `role`."""
 
 
+@dataclass(frozen=True, slots=True)
+class GroupState:
+    """A consumer group as its broker has it; `state` in the broker's words (`stable`, `empty`, …)."""
+
+    name: str
+    state: str
+    members: int
+
+
 class Broker(Protocol):
     """The Kafka-protocol broker's administration; answers are those of Apache Kafka."""
 
@@ -149,6 +158,16 @@ class Broker(Protocol):
 
     def groups(self, prefix: str) -> Sequence[str]:
         """Names of consumer groups that begin with `prefix`, sorted."""
+
+    def describe_group(self, group: str) -> GroupState:
+        """A group's state; one that is not there is `dead` and has no members."""
+
+    def remove_group(self, group: str) -> None:
+        """Delete a group with its offsets, now; no such group is no error, Refused where it has members."""
+
+    def stamps(self, offsets: Mapping[Partition, int]) -> Mapping[Partition, datetime]:
+        """The stamps of the records at these offsets, or of the next ones after them; partitions without are left
+        out. Bounded in time."""
 
     def delete_group(self, group: str) -> None:
         """See that a group's offsets do not outlive the environment; no such group is no error. Members that were

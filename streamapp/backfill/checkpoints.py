@@ -6,8 +6,12 @@ Owns bo.backfill_runs and bo.backfill_checkpoints. Must not open a transaction: 
 from __future__ import annotations
 
 from dataclasses import astuple, dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Final
 
 from streamapp.store import Connection
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass
@@ -33,6 +37,7 @@ class Checkpoint:
     position: str
     done: bool
     books: Books
+    newest: datetime | None = None
 
 
 class RunBooks:
@@ -52,35 +57,49 @@ class RunBooks:
         row = await cursor.fetchone()
         return row is not None and row[0] == "running"
 
+    async def expect(self, rows: int | None) -> None:
+        """How many rows there are to read, where that is known."""
+        await self._conn.execute(
+            "UPDATE bo.backfill_runs SET rows_total = %s WHERE cutover_id = %s AND spec_digest = %s", (rows, *self._key)
+        )
+
     async def checkpoints(self) -> dict[str, Checkpoint]:
         cursor = await self._conn.execute(
             "SELECT part, fingerprint, position, done, rows_read, rows_applied, rows_duplicate, rows_stale, "
-            "rows_conflict, rows_dlq, rows_left FROM bo.backfill_checkpoints "
+            "rows_conflict, rows_dlq, rows_left, "
+            # As a number: how a time is spelled is the database's own setting.
+            "extract(epoch FROM last_time)::float8 FROM bo.backfill_checkpoints "
             "WHERE cutover_id = %s AND spec_digest = %s",
             self._key,
         )
         return {
-            part: Checkpoint(fingerprint, position, done, Books(*numbers))
-            for part, fingerprint, position, done, *numbers in await cursor.fetchall()
+            part: Checkpoint(
+                fingerprint, position, done, Books(*numbers), None if newest is None else _EPOCH + timedelta(0, newest)
+            )
+            for part, fingerprint, position, done, *numbers, newest in await cursor.fetchall()
         }
 
-    async def write(self, part: str, checkpoint: Checkpoint) -> None:
+    async def write(self, part: str, checkpoint: Checkpoint, pace: float | None = None) -> None:
+        """Books a part's checkpoint; `pace` is the run's rows a second, None where nothing new is known of it."""
         await self._conn.execute(
-            "INSERT INTO bo.backfill_checkpoints VALUES "
-            "(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) "
+            "INSERT INTO bo.backfill_checkpoints (cutover_id, spec_digest, part, fingerprint, position, rows_read, "
+            "rows_applied, rows_duplicate, rows_stale, rows_conflict, rows_dlq, rows_left, done, last_time) VALUES "
+            "(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) "
             "ON CONFLICT (cutover_id, spec_digest, part) DO UPDATE SET position = EXCLUDED.position, "
             "rows_read = EXCLUDED.rows_read, rows_applied = EXCLUDED.rows_applied, "
             "rows_duplicate = EXCLUDED.rows_duplicate, rows_stale = EXCLUDED.rows_stale, "
             "rows_conflict = EXCLUDED.rows_conflict, rows_dlq = EXCLUDED.rows_dlq, "
-            "rows_left = EXCLUDED.rows_left, done = EXCLUDED.done, updated_at = now()",
+            "rows_left = EXCLUDED.rows_left, done = EXCLUDED.done, updated_at = now(), "
+            "last_time = EXCLUDED.last_time",
             (*self._key, part, checkpoint.fingerprint, checkpoint.position, *astuple(checkpoint.books),
-             checkpoint.done),
+             checkpoint.done, checkpoint.newest),
         )  # fmt: skip
         await self._conn.execute(
-            "UPDATE bo.backfill_runs r SET rows_read = c.n, rows_applied = c.a, rows_dlq = c.d FROM ("
+            "UPDATE bo.backfill_runs r SET rows_read = c.n, rows_applied = c.a, rows_dlq = c.d, "
+            "rows_per_s = coalesce(%s, rows_per_s) FROM ("
             "SELECT sum(rows_read) n, sum(rows_applied) a, sum(rows_dlq) d FROM bo.backfill_checkpoints "
             "WHERE cutover_id = %s AND spec_digest = %s) c WHERE r.cutover_id = %s AND r.spec_digest = %s",
-            (*self._key, *self._key),
+            (pace, *self._key, *self._key),
         )
 
     async def finish(self) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 import pyarrow as pa
 
@@ -68,15 +68,35 @@ class Chunk:
     staged: int = 0
     broken: list[Envelope] = field(default_factory=list)
     left: int = 0
+    newest: datetime | None = None
+
+    def saw(self, stamp: datetime | None) -> None:
+        """Of the rows read, the latest event time is kept."""
+        if stamp is not None and (self.newest is None or stamp > self.newest):
+            self.newest = stamp
+
+
+@dataclass(frozen=True)
+class Ownership:
+    """The event times that a backfill owns: before `limit` (None: all), and those from `future` on, which lie."""
+
+    limit: datetime | None = None
+    future: datetime | None = None
+
+    def holds(self, stamp: datetime) -> bool:
+        return self.limit is None or stamp < self.limit or (self.future is not None and stamp >= self.future)
 
 
 class SourceReader(Protocol):
     """A source: its parts, and a part's blocks from a position (empty text: the beginning).
 
-    `workers`: how many parts may be read at once.
+    `workers`: how many parts may be read at once. `snapshot`: what names the state that is read, as JSON, and where the
+    source has a clock `ahead_s`, by how many seconds it is ahead of this machine's, give or take `within_s`.
     """
 
     workers: int
+
+    def snapshot(self) -> Mapping[str, Any]: ...
 
     def parts(self) -> Sequence[Part]: ...
 
@@ -90,12 +110,12 @@ def event_time(record: Record) -> datetime:
     return record.event_time
 
 
-def chunk_of(part: Part, block: Block, limit: datetime | None) -> Chunk:
-    """The block, checked. `limit` is the exclusive end of what the backfill owns, None for no end."""
+def chunk_of(part: Part, block: Block, owns: Ownership) -> Chunk:
+    """The block, checked; rows that the backfill does not own are counted and left to the stream."""
     chunk = Chunk(block.position, block.rows, broken=list(block.broken))
     payloads = list(block.payloads)
     if block.table is not None:
-        payloads += _table(chunk, part, block.table, block.numbers, limit)
+        payloads += _table(chunk, part, block.table, block.numbers, owns)
     records = list(block.records)
     decode = DECODERS[part.entity.table]
     for place, raw in payloads:
@@ -103,7 +123,8 @@ def chunk_of(part: Part, block: Block, limit: datetime | None) -> Chunk:
             records.append((place, decode(raw)))
         except ContractViolation as violation:
             chunk.broken.append(Envelope(part.topic, 0, place, None, raw, violation))
-    owned = [(p, r) for p, r in records if limit is None or event_time(r) < limit]
+    chunk.saw(max((event_time(r) for _, r in records), default=None))
+    owned = [(p, r) for p, r in records if owns.holds(event_time(r))]
     chunk.left += len(records) - len(owned)
     if owned:
         chunk.csv.append(columns.to_csv(columns.from_records(part.entity, owned)))
@@ -121,11 +142,14 @@ def raw_rows(block: Block) -> Iterator[bytes]:
 
 
 def _table(
-    chunk: Chunk, part: Part, table: pa.Table, numbers: Sequence[int], limit: datetime | None
+    chunk: Chunk, part: Part, table: pa.Table, numbers: Sequence[int], owns: Ownership
 ) -> list[tuple[int, bytes]]:
     """Stages what is surely right; gives back the doubtful rows."""
     checked = columns.check(part.entity, table, pa.array(numbers, pa.int64()))
-    good = checked.good if limit is None else columns.before(part.entity, checked.good, limit)
+    chunk.saw(columns.newest(part.entity, checked.good))
+    good = checked.good
+    if owns.limit is not None:
+        good = columns.before(part.entity, good, owns.limit, owns.future)
     chunk.left += checked.good.num_rows - good.num_rows
     if good.num_rows:
         chunk.csv.append(columns.to_csv(good))

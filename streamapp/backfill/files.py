@@ -10,7 +10,7 @@ import glob
 import io
 from bisect import bisect_right
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -37,6 +37,10 @@ class FileSource:
     def __init__(self, spec: Files) -> None:
         self._spec = spec
         self._paths: dict[str, Path] = {}
+
+    def snapshot(self) -> Mapping[str, Any]:
+        """The globs; which files and contents they named, the spec's digest says."""
+        return {"kind": "files", "orders": self._spec.orders, "ledger": self._spec.ledger}
 
     def parts(self) -> Sequence[Part]:
         """Raises JobError: source-empty, source-format, source-names."""

@@ -6,7 +6,8 @@ the ledger part. Must not invent data: that is `streamapp.synthetic`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from streamapp import synthetic
 from streamapp.backfill.chunks import Block, Part
@@ -22,6 +23,9 @@ class SyntheticSource:
 
     def __init__(self, spec: Synthetic) -> None:
         self._spec = spec
+
+    def snapshot(self) -> Mapping[str, Any]:
+        return {"kind": "synthetic", "rows": self._spec.rows, "seed": self._spec.seed}
 
     def parts(self) -> Sequence[Part]:
         rows = self._spec.rows

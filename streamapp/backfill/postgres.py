@@ -9,8 +9,9 @@ key was published after the cutover was recorded, so the stream brings it.
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Sequence
-from typing import Final
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, Final
 
 import psycopg
 import pyarrow as pa
@@ -48,6 +49,16 @@ class PostgresSource:
         # The text forms that Arrow reads back exactly, whatever the source's own settings are.
         for name, value in (("TimeZone", "UTC"), ("DateStyle", "ISO"), ("IntervalStyle", "postgres")):
             self._conn.execute("SELECT set_config(%s, %s, false)", (name, value))
+
+    def snapshot(self) -> Mapping[str, Any]:
+        """The transaction's snapshot, and the source's own clock held against this machine's."""
+        asked = datetime.now(UTC)
+        row = self._conn.execute("SELECT pg_current_snapshot()::text, clock_timestamp()").fetchone()
+        within = (datetime.now(UTC) - asked) / 2
+        assert row is not None
+        return {"kind": "postgres", "snapshot": row[0], "at": row[1].astimezone(UTC).isoformat(),
+                "ahead_s": round((row[1] - (asked + within)).total_seconds(), 3),
+                "within_s": round(within.total_seconds(), 3)}
 
     def parts(self) -> Sequence[Part]:
         """Raises JobError: source-empty (no table named or found), source-column (key or zone missing)."""

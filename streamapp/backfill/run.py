@@ -23,7 +23,7 @@ import psycopg
 
 from streamapp import report, store
 from streamapp.backfill.checkpoints import Books, Checkpoint, RunBooks
-from streamapp.backfill.chunks import Chunk, Part, SourceReader, chunk_of
+from streamapp.backfill.chunks import Chunk, Ownership, Part, SourceReader, chunk_of
 from streamapp.backfill.files import FileSource
 from streamapp.backfill.generated import SyntheticSource
 from streamapp.backfill.postgres import PostgresSource
@@ -70,10 +70,13 @@ async def _run(source: SourceReader, spec: Spec, conninfo: str) -> int:
         books = RunBooks(conn, spec.cutover_id or 0, spec.spec_digest or "")
         fresh = await books.begin()
         if fresh:
+            _tell_snapshot(source, spec)
             known = await books.checkpoints()
             parts = source.parts()
             _refuse_changed(parts, known)
-            job = _Job(source, spec, Progress(parts, known), stop)
+            progress = Progress(parts, known)
+            await books.expect(progress.total)
+            job = _Job(source, spec, progress, stop)
             left = deque(parts)
             # Each worker has a connection; two of them keep the server busy while rows are read.
             await asyncio.gather(*(job.work(conninfo, left, known) for _ in range(source.workers)))
@@ -96,6 +99,21 @@ async def _hold(conn: store.Connection) -> None:
         await conn.execute("SELECT pg_advisory_lock(hashtextextended('txplan.backfill', 0))")
     except psycopg.errors.LockNotAvailable:
         raise JobError("busy", "another backfill is running", "Wait for it, or end it.") from None
+
+
+def _tell_snapshot(source: SourceReader, spec: Spec) -> None:
+    """Says what is read, before any of it is; refuses a source whose stamps cannot be held against the broker's."""
+    snapshot = dict(source.snapshot())
+    ahead = snapshot.get("ahead_s")
+    if ahead is not None:
+        ahead = snapshot["ahead_of_broker_s"] = round(ahead - spec.broker_ahead_s, 3)
+        if spec.max_skew_s is not None and abs(ahead) - snapshot["within_s"] > spec.max_skew_s:
+            raise JobError(
+                "clock-skew", f"the source's clock is {abs(ahead):.1f} s {'ahead of' if ahead > 0 else 'behind'} the "
+                f"broker's; Δ is {spec.max_skew_s:g} s",
+                "Its stamps cannot be held against T: set the clocks, or raise cutover.skew.",
+            )  # fmt: skip
+    report.emit("snapshot", snapshot)
 
 
 def _refuse_changed(parts: Sequence[Part], known: dict[str, Checkpoint]) -> None:
@@ -122,7 +140,9 @@ class Progress:
         self._at_start = self._done
         self._started = self._told = time.monotonic()
         totals = [part.total for part in parts]
-        self._total = None if None in totals else sum(t for t in totals if t is not None)
+        self.total = None if None in totals else sum(t for t in totals if t is not None)
+        #: Rows a second of this run, None before it has read for a moment.
+        self.pace: float | None = None
 
     def add(self, rows: int, note: str) -> None:
         self._done += rows
@@ -130,9 +150,9 @@ class Progress:
         if now - self._told < 0.5:
             return
         self._told = now
-        pace = (self._done - self._at_start) / (now - self._started)
-        left = None if self._total is None or not pace else max(self._total - self._done, 0) / pace
-        report.progress(self._done, self._total, eta_s=None if left is None else round(left, 1), note=note)
+        self.pace = (self._done - self._at_start) / (now - self._started)
+        left = None if self.total is None or not self.pace else max(self.total - self._done, 0) / self.pace
+        report.progress(self._done, self.total, eta_s=None if left is None else round(left, 1), note=note)
 
 
 class _Job:
@@ -157,7 +177,8 @@ class _Job:
 
     async def _part(self, conn: store.Connection, books: RunBooks, part: Part, state: Checkpoint) -> None:
         blocks = self._source.blocks(part, state.position, state.books.read)
-        chunks = (chunk_of(part, block, self._spec.before) for block in blocks)
+        owns = Ownership(self._spec.before, self._spec.future)
+        chunks = (chunk_of(part, block, owns) for block in blocks)
         loop = asyncio.get_running_loop()
         # One thread reads one chunk ahead: two chunks at most are in memory.
         with ThreadPoolExecutor(1, "read") as reader:
@@ -166,12 +187,14 @@ class _Job:
                 if self._stop.is_set():
                     return
                 ahead = loop.run_in_executor(reader, _next, chunks)
-                state = await _apply(conn, books, part, state, chunk)
+                state = await _apply(conn, books, part, state, chunk, self._progress.pace)
                 self._progress.add(chunk.rows_read, part.name)
         await books.write(part.name, replace(state, done=True))
 
 
-async def _apply(conn: store.Connection, run: RunBooks, part: Part, state: Checkpoint, chunk: Chunk) -> Checkpoint:
+async def _apply(
+    conn: store.Connection, run: RunBooks, part: Part, state: Checkpoint, chunk: Chunk, pace: float | None
+) -> Checkpoint:
     """Writes a chunk, its dead letters and its checkpoint: all of it or nothing."""
     books = replace(state.books)
     async with conn.transaction():
@@ -182,9 +205,10 @@ async def _apply(conn: store.Connection, run: RunBooks, part: Part, state: Check
                 books.add(Books(0, counts.applied, counts.duplicate, counts.stale, counts.conflict))
         await store.write_dlq(conn, chunk.broken)
         books.add(Books(chunk.rows_read, dlq=len(chunk.broken), left=chunk.left))
-        state = Checkpoint(part.fingerprint, chunk.position, False, books)
+        chunk.saw(state.newest)
+        state = Checkpoint(part.fingerprint, chunk.position, False, books, chunk.newest)
         # The run's row is written last: it is the only lock that two workers share.
-        await run.write(part.name, state)
+        await run.write(part.name, state, pace)
     return state
 
 

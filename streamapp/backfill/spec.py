@@ -3,7 +3,11 @@
 Owns the fields, their defaults and limits. Must not open a source. `before` is exclusive: rows whose event time
 (ledger: event_time; orders: updated_at, else created_at) is at or after it are left to the stream. Where a live
 source's clock may run ahead of the broker's, `before` has to be T_cutover + Δ, or null: a row that is read
-twice is harmless, one that is read by nobody is lost.
+twice is harmless, one that is read by nobody is lost. A stamp at or after `future` lies in the future of the reading;
+it says nothing of when the row was published, and such a row is never left to the stream.
+
+A source whose clock differs from the broker's by more than `max_skew_s` is refused; the broker's is `broker_ahead_s`
+ahead of this machine's.
 """
 
 from __future__ import annotations
@@ -29,6 +33,9 @@ class Run(Source, frozen=True, kw_only=True):
     """What a backfill adds to a source: the cutover it belongs to. For a feed both stay empty."""
 
     before: _Zoned | None = None
+    future: _Zoned | None = None
+    max_skew_s: float | None = None
+    broker_ahead_s: float = 0.0
     cutover_id: int | None = None
     spec_digest: str | None = None
     # A feed's own: events a second, how many at most, and whether the last event's time becomes now.

@@ -96,6 +96,18 @@ def test_list_and_delete(server: Server, contract: Contract) -> None:
     }, {"listed": [f"{prefix}v1", f"{prefix}v2"], "left": [f"{prefix}v2"], "forgotten": {}})
 
 
+def test_a_group_is_described(server: Server, contract: Contract, group: str) -> None:
+    name = server.topic()
+    nobody = positions.describe_group(server.session, group).members
+    with member(server, group, name) as consumer:
+        assert shares([consumer], [2])
+        joined = positions.describe_group(server.session, group)
+    positions.commit(server.session, group, {(name, 0): 0})
+    gone = positions.describe_group(server.session, group)
+    contract.holds("describe", {"nobody": nobody, "joined": (joined.state, joined.members), "gone": gone.members},
+                   {"nobody": 0, "joined": ("stable", 1), "gone": 0})
+
+
 def test_delete_with_a_member(server: Server, contract: Contract, group: str) -> None:
     name = server.topic()
     with member(server, group, name) as consumer:

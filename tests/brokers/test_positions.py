@@ -55,6 +55,16 @@ def test_offset_for_time(server: Server, contract: Contract) -> None:
                    {"before_all": 0, "between": 3, "after_all": 5, "empty": 0})
 
 
+def test_stamps(server: Server, contract: Contract) -> None:
+    name = server.topic()
+    before = datetime.now(UTC) - timedelta(milliseconds=1)
+    server.produce(name, [(None, b"%d" % i) for i in range(4)], partition=0)
+    found = positions.stamps(server.session, {(name, 0): 1, (name, 1): 0})
+    contract.holds("stamps", {
+        "which": {p for _, p in found}, "now": all(before <= at <= datetime.now(UTC) for at in found.values())},
+        {"which": {0}, "now": True})
+
+
 def test_clock(server: Server, contract: Contract) -> None:
     before = datetime.now(UTC) - timedelta(milliseconds=1)
     stamp = positions.append_stamp(server.session, server.topic(1))

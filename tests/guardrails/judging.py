@@ -17,6 +17,7 @@ from engine.kinds.base import discover
 from engine.load import load_manifest
 from engine.model.address import Address
 from engine.model.evidence import Promotion
+from engine.model.manifest import Reprocess
 from engine.model.observation import LiveState, Observation
 from engine.model.plan import Making, Plan
 from engine.model.verdict import Outcome, Override
@@ -43,10 +44,12 @@ def graph_of(folder: Path, **values: Any) -> tuple[Any, Graph]:
 def planned(folder: Path, live: Mapping[str, Mapping[str, Any]] | None = None, *, destroy: bool = False,
             recreate: bool = False, overrides: tuple[Override, ...] = (),
             seen: Mapping[Address, Observation] | None = None, built: bool = True,
-            promotion: Promotion | None = None, **values: Any) -> Plan:
+            promotion: Promotion | None = None, reprocess: Reprocess | None = None, **values: Any) -> Plan:
     """The plan of an environment that is as its manifest says, but for `live` (address to attributes and notes laid
     over) and `seen` (whole observations); with `built` false nothing exists."""
-    manifest, graph = graph_of(folder, **values)
+    manifest, _ = graph_of(folder, **values)
+    manifest = replace(manifest, reprocess=reprocess)
+    graph = compile_graph(manifest, discover())
     by_address = {a: declared(s) if built else Observation(a, False) for a, s in graph.steps.items()}
     for name, other in (live or {}).items():
         address = Address.parse(name)

@@ -11,14 +11,16 @@ import pytest
 from engine.kinds import wiring
 from engine.kinds.base import unreadable
 from engine.model.change import Action
+from engine.model.manifest import Reprocess
 from engine.model.observation import LiveState
 from engine.model.plan import Plan
+from engine.model.step import Step
 from engine.model.verdict import Outcome, Override
 from engine.planning import guardrails
 from engine.policy.credentials import shape_of
 from tests.support.live import declared
 
-from .judging import NOW, codes, graph_of, planned
+from .judging import NOW, codes, evidence, graph_of, planned
 
 SECURED = {"engine": "external", "bootstrap": "kafka.test:9093", "security_protocol": "SASL_SSL",
            "sasl_mechanism": "PLAIN", "username": "us", "password": "api-token"}
@@ -111,8 +113,9 @@ def test_the_secure_environment_is_made_beside_the_public_one(tmp_path: Path) ->
 def test_a_group_that_was_consumed_from_is_not_used_for_another_load(tmp_path: Path) -> None:
     unloaded: dict[str, Any] = {"backfill.source": {"exists": False}}
     assert codes(planned(tmp_path, unloaded)) == {"group-reused"}
-    reprocess = (Override("new-consumer-group", "the source was mended"),)
-    assert codes(planned(tmp_path, unloaded, overrides=reprocess)) == set()
+    answered = (Override("new-consumer-group", "the source was mended"),)
+    assert codes(planned(tmp_path, unloaded, overrides=answered)) == {"group-reused"}, "--reprocess alone asks for it"
+    assert codes(planned(tmp_path, unloaded, reprocess=Reprocess.parse("2026-01-01T00:00:00Z"))) == set()
     recorded = {**unloaded, "cutover.stream": {"notes": {"state": "recorded"}}}
     assert codes(planned(tmp_path, recorded)) == set(), "nobody has consumed yet: the first load goes on"
     otherwise = {**unloaded, "cutover.stream": {"attributes": {"requested": {}}}}
@@ -129,6 +132,58 @@ def test_the_ttl_and_the_retention(tmp_path: Path) -> None:
     assert codes(planned(tmp_path, ttl="2026-02-01"), Outcome.WARN) == set()
     assert codes(planned(tmp_path, built=False, cutover={"at": "2025-12-01T00:00:00Z"})) == {"retention"}
     assert codes(planned(tmp_path, built=False, cutover={"at": "2026-01-01T12:00:00Z"})) == set()
+
+
+def test_the_remaining_backfill_counts_by_the_rate_that_was_measured(tmp_path: Path) -> None:
+    unfinished = {"cutover.stream": {"notes": {"state": "backfilling", "age_s": 3600.0, "remaining_s": 3600.0}},
+                  "backfill.source": {"attributes": {"state": "running"},
+                                      "notes": {"rows_total": 1_000_000, "rows_read": 10, "rows_per_s": 100}}}
+    short = {"hubs": {k: {"retention": "14h"} for k in ("ledger", "order")}}
+    assert codes(planned(tmp_path, unfinished)) == set()
+    plan = planned(tmp_path, unfinished, **short)
+    # 1 h old, 1 h to read, 12 h of buffer and Δ: it does not fit, and nor does a new one, which reads for 2 h 47 min.
+    assert codes(plan) == {"retention"} and "2 h 46 min" in evidence(plan, "retention")
+    assert next(c.action for c in plan.changes if c.address == wiring.CUTOVER) is Action.RUN
+    quick = {**unfinished, "backfill.source": {**unfinished["backfill.source"], "notes": {
+        "rows_total": 1_000_000, "rows_read": 10, "rows_per_s": 1000}}}
+    anew = planned(tmp_path, quick, **short)
+    assert codes(anew) == set(), "a new cutover has the time that the old one had not"
+    assert next(c.action for c in anew.changes if c.address == wiring.CUTOVER) is Action.RUN
+    read_from = {"cutover.stream": {"notes": {**unfinished["cutover.stream"]["notes"], "state": "syncing"}}}
+    assert next(c.action for c in planned(tmp_path, read_from, **short).changes
+                if c.address == wiring.CUTOVER) is Action.NOOP
+
+
+def test_a_fixed_t_that_has_not_come_or_that_the_log_has_lost(tmp_path: Path) -> None:
+    at = {"cutover": {"at": "2026-01-02T00:10:00Z"}}
+    assert codes(planned(tmp_path, built=False, **at)) == {"cutover-in-future"}
+    assert codes(planned(tmp_path, built=False, cutover={"at": "2026-01-02T00:04:00Z"})) == set(), "clocks differ"
+    past = {"cutover": {"at": "2026-01-01T23:00:00Z"}}
+    for lost, found in ((["ledger.entry.upserted/0 begins at offset 7"], {"log-start"}), ([], set())):
+        live = {"cutover.stream": {"attributes": {"requested": {}}, "notes": {"lost": lost}}}
+        assert codes(planned(tmp_path, live, **past)) == found
+
+
+def test_a_group_is_set_back_only_to_what_the_log_holds_and_never_forward(tmp_path: Path) -> None:
+    def asked(offset: int, **values: Any) -> Plan:
+        return planned(tmp_path, reprocess=Reprocess.parse(f"a:0={offset}"), **values)
+
+    assert codes(asked(10)) == set()
+    assert codes(asked(3)) == {"log-start"}, "the log begins at 5"
+    assert codes(asked(21)) == {"reprocess-skips"}, "the group is at 20"
+    assert codes(planned(tmp_path, reprocess=Reprocess.parse("a:1=10"))) == {"reprocess-unknown"}
+    assert codes(planned(tmp_path, reprocess=Reprocess.parse("2027-01-01T00:00:00Z"))) == {"reprocess-future"}
+    plan = asked(10)
+    part = edited(plan, "app.consumer", action=Action.NOOP)
+    again = guardrails.judge(guardrails.discover(), part, LiveState({
+        wiring.REPROCESS: declared(Step(wiring.REPROCESS, spec(plan, "reprocess.offsets")))}), NOW)
+    assert "reprocess-half" in {v.diagnostic.code for v in again if v.diagnostic is not None}
+
+
+@pytest.mark.parametrize("text", ["yesterday", "2026-01-01T00:00:00", "a:0=", "a=1", "a:0=-1", "a:0=1,a:0=2", "a:x=1"])
+def test_what_names_no_place_in_the_log(text: str) -> None:
+    with pytest.raises(ValueError):
+        Reprocess.parse(text)
 
 
 def test_a_large_blast_radius(tmp_path: Path) -> None:

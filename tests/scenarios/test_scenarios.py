@@ -5,6 +5,7 @@
 back, `recreate` for that and a new build, `prune` for orphans to go,
 `only` and `exclude` for a part, `now` is the clock. Every case has the plan as text; those where looks matter
 have it in the other formats too.
+`reprocess` asks for a second reading of the log.
 TXPLAN_UPDATE=1 writes the plans anew; read them before you commit them.
 """
 
@@ -25,6 +26,7 @@ from engine.kinds.base import discover
 from engine.load import load_manifest
 from engine.model.address import Address
 from engine.model.change import Action
+from engine.model.manifest import Reprocess
 from engine.model.observation import LiveState, Observation
 from engine.model.plan import Experience, Making, Plan
 from engine.model.step import Step
@@ -63,7 +65,8 @@ def _plan(case: Path) -> Plan:
     live = yaml.safe_load((case / "live.yaml").read_text(encoding="utf-8"))
     manifest, found = load_manifest(case / "manifest.yaml", today=date(2026, 1, 1))
     assert manifest is not None, found
-    manifest = replace(manifest, file="manifest.yaml")
+    manifest = replace(manifest, file="manifest.yaml",
+                       reprocess=Reprocess.parse(live["reprocess"]) if "reprocess" in live else None)
     kinds = discover()
     graph = compile_graph(manifest, kinds)
     state = LiveState({a: _observe(s, live) for a, s in graph.steps.items()},

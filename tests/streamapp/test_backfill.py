@@ -126,6 +126,36 @@ def test_rows_at_or_after_t_are_left_to_the_stream(database: Database, owner: Ow
     assert results[0]["left"] == results[1]["left"] == 3 * PAYMENTS - 20 - 10
 
 
+def test_stamps_from_the_future_are_left_to_nobody(database: Database, owner: Owner, tmp_path: Path) -> None:
+    """A row that is stamped in the future of its reading was published when nobody can say: the backfill loads it."""
+    cutover = record_cutover(owner)
+    rows = rows_of()
+    stamps = sorted(row.event_time for row in rows["ledger"])
+    write_parquet(tmp_path)
+    write_jsonl(tmp_path)
+    found = []
+    for suffix in (".parquet", ".jsonl"):
+        owner.execute("TRUNCATE bo.ledger_entries, bo.payment_orders")
+        limits = {"before": stamps[20].isoformat(), "future": stamps[60].isoformat()}
+        done(database, spec(tmp_path, suffix, cutover, f"f{suffix}", **limits))
+        found.append(owner.execute("SELECT event_time FROM bo.ledger_entries ORDER BY 1").fetchall())
+    assert found[0] == found[1]
+    assert [at for (at,) in found[0]] == [at for at in stamps if not stamps[20] <= at < stamps[60]]
+
+
+def test_a_run_keeps_its_total_its_pace_and_its_newest_row(database: Database, owner: Owner, tmp_path: Path) -> None:
+    cutover = record_cutover(owner)
+    write_parquet(tmp_path)
+    done(database, spec(tmp_path, ".parquet", cutover, "d"))
+    newest = max(row.event_time for row in rows_of()["ledger"])
+    assert owner.execute("SELECT rows_total FROM bo.backfill_runs").fetchone() == (3 * PAYMENTS,)
+    assert owner.execute("SELECT max(last_time) FROM bo.backfill_checkpoints WHERE part = 'ledger.parquet'"
+                         ).fetchone() == (newest,)
+    done(database, {**SYNTHETIC, "rows": 200_000, "cutover_id": cutover, "spec_digest": "many"})
+    pace = owner.execute("SELECT rows_per_s FROM bo.backfill_runs WHERE spec_digest = 'many'").fetchone()
+    assert pace is not None and pace[0] > 0
+
+
 def test_broken_rows_are_kept_with_file_and_number(database: Database, owner: Owner, tmp_path: Path) -> None:
     cutover = record_cutover(owner)
     good = [encode(row) for row in rows_of(3)["orders"]]
@@ -217,6 +247,29 @@ def write_source(conn: Owner) -> None:
             "INSERT INTO shop.ledger VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
             [tuple(r) for r in rows["ledger"]],
         )
+
+
+def test_a_source_whose_clock_is_off(database: Database, owner: Owner) -> None:
+    cutover = record_cutover(owner)
+    with psycopg.connect(database.conninfo(), autocommit=True) as source:
+        source.execute("CREATE SCHEMA slow; CREATE FUNCTION slow.clock_timestamp() RETURNS timestamptz "
+                       "RETURN pg_catalog.clock_timestamp() - '1 hour'::interval")
+        source.execute("CREATE TABLE slow.orders (order_id text PRIMARY KEY)")
+        source.execute(f"ALTER ROLE postgres IN DATABASE {database.name} SET search_path = slow, pg_catalog")
+    address = {f"SOURCE_{name}": value for name, value in database.environment("postgres").items()}
+    what = {"kind": "postgres", "orders_table": "slow.orders", "cutover_id": cutover, "spec_digest": "skewed"}
+    try:
+        for ahead_of_us, code in ((0.0, 1), (-3600.0, 0)):
+            # Where the broker's clock is as slow as the source's, the two agree.
+            ended = backfill(database, {**what, "max_skew_s": 300, "broker_ahead_s": ahead_of_us}, **address)
+            assert ended.code == code, ended.lines
+            assert (ended.last.get("code") == "clock-skew") is (code == 1)
+            [told] = [e for e in ended.lines if e["event"] == "snapshot"] or [{"ahead_s": -3600}]
+            assert abs(told["ahead_s"] + 3600) < 60
+    finally:
+        with psycopg.connect(database.conninfo(), autocommit=True) as source:
+            source.execute(f"ALTER ROLE postgres IN DATABASE {database.name} RESET search_path")
+            source.execute("DROP SCHEMA slow CASCADE")
 
 
 def test_a_database_as_source(database: Database, owner: Owner, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import time
 
@@ -46,7 +47,8 @@ def test_sigterm_ends_at_a_chunk_and_the_next_run_goes_on(database: Database, ow
     what = {**FAULTY, "rows": 300_000, "cutover_id": cutover}
     process = jobs.start("backfill", database.environment("bo_consumer"), "BACKFILL_SPEC", what)
     assert process.stdout is not None
-    process.stdout.readline()
+    while json.loads(process.stdout.readline())["event"] != "progress":
+        pass
     process.send_signal(signal.SIGTERM)
     assert jobs.finish(process).code == 143
     state = owner.execute("SELECT state, rows_read FROM bo.backfill_runs").fetchone()

@@ -38,5 +38,11 @@ def declared(step: Step) -> Observation:
         case "app":
             return Observation(step.address, True, {"revision": spec["revision"], "replicas": spec["replicas"],
                                                     "outdated": []}, {"running": spec["replicas"]})
+        case "reprocess":
+            # A log of one partition that begins at 5, which the group has read up to 20.
+            begin = spec["offsets"] or {"a": {"0": 10}}
+            return Observation(step.address, True, {"group": "bo-sync-dev-kim-v1", "from": begin}, {
+                "committed": {"a": {"0": 20}}, "log_start": {"a": {"0": 5}}, "rows_per_s": 100,
+                "first_at": {"a/0": "2026-01-01T12:00:00Z"}, "last_at": {"a/0": "2026-01-01T13:00:00Z"}})
         case _:
             return Observation(step.address, True, {"outcome": "pass", "current": True})

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import click
 
-from engine.cli.common import asked_overrides, json_option, override_options
+from engine.cli.common import asked_overrides, json_option, override_options, reprocess_option
+from engine.model.manifest import Reprocess
 
 _EPILOG = """\b
 Examples:
@@ -14,6 +15,7 @@ Examples:
   txplan apply review.json               exactly that plan
   txplan apply manifests/dev-kim.yaml    plan, show, ask, apply
   txplan apply manifests/dev-kim.yaml --auto-approve --json   in CI
+  txplan apply manifests/dev-kim.yaml --reprocess ledger.entry.upserted:0=1200
 """
 
 
@@ -24,11 +26,13 @@ Examples:
               help="How many steps run at once.")
 @click.option("--confirm", metavar="NAME", help="For a plan that destroys: the environment's name.")
 @click.option("--prove", is_flag=True, help="Of a manifest: take every proof anew, also where nothing changed.")
+@reprocess_option
 @override_options
 @json_option
 @click.pass_context
 def command(ctx: click.Context, what: Path | None, auto_approve: bool, parallelism: int, prove: bool,
-            overridden: tuple[str, ...], reason: str | None, confirm: str | None, as_json: bool) -> None:
+            reprocess: Reprocess | None, overridden: tuple[str, ...], reason: str | None, confirm: str | None,
+            as_json: bool) -> None:
     """Carry out a plan.
 
     Without an argument, the plan last reviewed; with a plan file, that plan; with a manifest, a new plan that is shown
@@ -41,7 +45,8 @@ def command(ctx: click.Context, what: Path | None, auto_approve: bool, paralleli
     overrides = asked_overrides(overridden, reason)
     if what is not None and what.suffix in (".yaml", ".yml"):
         ctx.exit(apply_manifest(what, approved=auto_approve, overrides=overrides, prove=prove,
-                                parallelism=parallelism, as_json=as_json))
-    if prove:
-        raise click.UsageError("--prove goes with a manifest; a plan says itself what it proves.")
+                                parallelism=parallelism, as_json=as_json, reprocess=reprocess))
+    if prove or reprocess is not None:
+        raise click.UsageError("A plan says already what it proves and reads again: --prove and --reprocess go with a "
+                               "manifest.")
     ctx.exit(apply_reviewed(what, overrides=overrides, parallelism=parallelism, as_json=as_json, confirm=confirm))

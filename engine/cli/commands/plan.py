@@ -21,9 +21,11 @@ from engine.cli.common import (
     override_options,
     painter,
     remember,
+    reprocess_option,
     say,
 )
 from engine.model.diagnostic import Refused, error
+from engine.model.manifest import Reprocess
 from engine.render import formats, renderer
 
 _EPILOG = """\b
@@ -31,6 +33,7 @@ Examples:
   txplan plan manifests/dev-kim.yaml
   txplan plan manifests/dev-kim.yaml --out review.json --format markdown > review.md
   txplan plan manifests/dev-kim.yaml --detailed-exitcode   # 0 none, 2 changes, 3 refused
+  txplan plan manifests/dev-kim.yaml --reprocess 2026-11-24T09:00:00Z
 """
 
 
@@ -52,14 +55,15 @@ Examples:
 @click.option("--valid-for", type=Duration(), default=VALID_FOR, show_default="24h",
               help="From then on apply refuses the plan.")
 @click.option("--detailed-exitcode", is_flag=True, help="Exit with 2 where there are changes.")
+@reprocess_option
 @override_options
 @json_option
 @click.pass_context
 def command(ctx: click.Context, manifest: Path, path: Path | None, destroy: bool, recreate: bool, prune: bool,
             prove: bool,
             only: tuple[str, ...], exclude: tuple[str, ...], offline: Path | None, format_: str,
-            valid_for: timedelta, detailed_exitcode: bool, overridden: tuple[str, ...], reason: str | None,
-            as_json: bool) -> None:
+            valid_for: timedelta, detailed_exitcode: bool, reprocess: Reprocess | None, overridden: tuple[str, ...],
+            reason: str | None, as_json: bool) -> None:
     """Show what would change and why; nothing is touched.
 
     The plan is kept: `txplan apply` applies the plan last reviewed. Exits 1 on errors and 3 where a guardrail refuses.
@@ -67,13 +71,16 @@ def command(ctx: click.Context, manifest: Path, path: Path | None, destroy: bool
     from engine.planning.planfile import save_plan
 
     _whole(destroy=destroy, recreate=recreate, prune=prune, selected=bool(only or exclude))
+    if reprocess is not None and (destroy or recreate or offline is not None):
+        raise click.UsageError("--reprocess is planned on what is live, to go on: not with --destroy, --recreate or "
+                               "--offline.")
     overrides = asked_overrides(overridden, reason)
     asked = Asked(destroy=destroy, recreate=recreate, prune=prune, prove=prove, valid_for=valid_for,
                   overrides=overrides, only=only, exclude=exclude)
     if offline is not None:
         plan = offline_plan(compiled(manifest, as_json=as_json), offline, **asked)
     else:
-        plan = make_plan(at_hand(manifest, as_json=as_json), **asked)
+        plan = make_plan(at_hand(manifest, as_json=as_json, reprocess=reprocess), **asked)
         remember(plan)
     if path is not None:
         save_plan(plan, path)

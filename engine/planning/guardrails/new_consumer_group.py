@@ -20,12 +20,12 @@ _CONSUMED = "syncing"
 
 
 class NewConsumerGroup:
-    """See the module. Overriding it is what asks for a reprocessing with the group that is there."""
+    """See the module. A reprocessing is asked for by --reprocess, and by nothing else."""
 
     rule = "P7.2"
     name = "new-consumer-group"
     meaning = "The store is never loaded anew under a group that was consumed from already, nor under another's group."
-    overridable = True
+    overridable = False
 
     def judge(self, plan: Plan, live: LiveState, now: datetime) -> Iterable[Verdict]:
         """Blocks a backfill under a cutover whose group has been consumed from, and a group that is not ours."""
@@ -46,6 +46,9 @@ class NewConsumerGroup:
         group = str(seen.attributes.get("group"))
         if generation_of(names, group) is None:
             evidence = f"the cutover's group is {group}; this environment's begin with {consumer_group_prefix(names)}"
+        elif (again := change_of(plan, wiring.REPROCESS)) is not None and again.action is Action.RUN:
+            yield passed(self, f"{group} is used again, as --reprocess asks")
+            return
         elif _loads_anew(plan, live, seen):
             evidence = f"the backfill runs anew, and {group} was consumed from already"
         else:
@@ -53,8 +56,8 @@ class NewConsumerGroup:
             return
         yield blocked(self, evidence, error(
             "group-reused", f"The consumer group {group} would be used again.", evidence,
-            "Ask for a new cutover by another cutover.at; or, to reprocess with this group: "
-            '--override new-consumer-group --reason "..."',
+            "Ask for a new cutover by another cutover.at; or, to read the log again with this group: "
+            "--reprocess TIME",
             position=change.source, address=change.address, rule=self.rule), change.address)
 
 

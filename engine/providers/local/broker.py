@@ -13,7 +13,16 @@ from typing import Any
 
 from engine.model.diagnostic import Refused, error
 from engine.model.value import Attributes
-from engine.providers.base import Broker, Context, Foreign, Partition, Progress, ResourceType, SecretStore
+from engine.providers.base import (
+    Broker,
+    Context,
+    Foreign,
+    GroupState,
+    Partition,
+    Progress,
+    ResourceType,
+    SecretStore,
+)
 from engine.providers.local.brokers import ENGINES, EXTERNAL, positions, topics
 from engine.providers.local.brokers.engine import BrokerEngine, Place, Say
 from engine.providers.local.brokers.session import Connection, Session
@@ -279,6 +288,18 @@ class LocalBroker:
     def groups(self, prefix: str) -> Sequence[str]:
         """Names of consumer groups that begin with `prefix`, sorted."""
         return positions.groups(self._link.require(), prefix)
+
+    def describe_group(self, group: str) -> GroupState:
+        """A group's state; one that is not there is `dead` and has no members."""
+        return positions.describe_group(self._link.require(), group)
+
+    def remove_group(self, group: str) -> None:
+        """Delete a group with its offsets, now; Refused where it has members."""
+        positions.delete_group(self._link.require(), group)
+
+    def stamps(self, offsets: Mapping[Partition, int]) -> Mapping[Partition, datetime]:
+        """The stamps of the records at these offsets, or of the next ones after them."""
+        return positions.stamps(self._link.require(), offsets)
 
     def delete_group(self, group: str) -> None:
         """Forget a group's offsets on an external broker; on the environment's own they go with its data."""

@@ -20,7 +20,7 @@ from confluent_kafka import (
 from confluent_kafka.admin import OffsetSpec  # type: ignore[attr-defined]  # re-exported without saying so
 
 from engine.model.diagnostic import Refused, error
-from engine.providers.base import Partition
+from engine.providers.base import GroupState, Partition
 from engine.providers.local.brokers.session import CALL_S, Session, answer, code
 
 _ASK_AGAIN_S = 0.5
@@ -70,6 +70,39 @@ def groups(session: Session, prefix: str) -> Sequence[str]:
     with session.told("list groups"):
         told = session.admin.list_consumer_groups(request_timeout=CALL_S).result(CALL_S)
     return sorted(g.group_id for g in told.valid or () if g.group_id.startswith(prefix))
+
+
+def describe_group(session: Session, group: str) -> GroupState:
+    """A group's state and how many members it has; one that is not there is `dead`, with none."""
+    with session.told(f"describe group {group}"):
+        try:
+            told = answer(lambda: session.admin.describe_consumer_groups([group], request_timeout=CALL_S))
+        except KafkaException as problem:
+            if code(problem) != KafkaError.GROUP_ID_NOT_FOUND:
+                raise
+            return GroupState(group, "dead", 0)
+    return GroupState(group, told.state.name.lower().replace("_", "-"), len(told.members))
+
+
+def stamps(session: Session, offsets: Mapping[Partition, int]) -> Mapping[Partition, datetime]:
+    """The stamps of the records at these offsets, or of the next ones after them; partitions where none comes within
+    CALL_S are left out."""
+    found: dict[Partition, datetime] = {}
+    ends = {p: o for topic in {topic for topic, _ in offsets} for p, o in latest(session, topic).items()}
+    wanted = {p: o for p, o in offsets.items() if o < ends.get(p, 0)}
+    deadline = time.monotonic() + CALL_S
+    with session.told("read stamps"), session.consumer() as consumer:
+        # One partition at a time, from which one record is wanted: a batch of all would be as large as their logs.
+        for (topic, number), offset in sorted(wanted.items()):
+            consumer.assign([TopicPartition(topic, number, offset)])
+            while time.monotonic() < deadline:
+                message = consumer.poll(0.2)
+                if message is None or message.topic() != topic or message.partition() != number:
+                    continue
+                if message.error() is None:
+                    found[topic, number] = datetime.fromtimestamp(message.timestamp()[1] / 1000, UTC)
+                break
+    return found
 
 
 def delete_group(session: Session, group: str, *, patience_s: float = 0.0) -> None:
