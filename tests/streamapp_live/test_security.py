@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import socket
 import urllib.parse
@@ -9,6 +10,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from streamapp.api.audit import UNRECORDED, Audit
+from streamapp.api.server import new_pool
+from streamapp.settings import postgres_settings
 from tests.streamapp_live.stage import TOKEN, Stage
 from tests.streamapp_live.wire import Answer, head, send
 from tests.streamapp_live.worker import Process, until
@@ -81,8 +85,8 @@ def test_an_id_is_data_everywhere(stage: Stage, api: Process) -> None:
         answer = ask(api, f"/admin/wallets/{quoted(text)}/tx")
         # A slash that was quoted is a slash to the router: another path, and so no look-up.
         assert answer.status == (404 if "/" in text else 200), text
-    for path in ("/admin/tx/..%2ftx-known", "/admin/tx/%2e%2e/tx/tx-known", "/admin/./tx/tx-known", "/ADMIN/tx/tx-known",
-                 "//admin/tx/tx-known"):  # fmt: skip
+    elsewhere = ("/admin/tx/..%2ftx-known", "/admin/tx/%2e%2e/tx/tx-known", "/admin/./tx/tx-known")
+    for path in (*elsewhere, "/ADMIN/tx/tx-known", "//admin/tx/tx-known"):
         assert ask(api, path).status == 404, path
     # Nobody reaches a look-up by writing its path otherwise.
     for path in ("/%61dmin/tx/tx-known", "/admin%2ftx%2ftx-known", "/admin/tx/tx%2dknown"):
@@ -236,13 +240,40 @@ def test_no_secret_and_no_second_line_in_a_log(stage: Stage) -> None:
     other.terminate()
     consumer = stage.consumer(LOG_LEVEL="DEBUG")
     consumer.terminate()
+    secret = (TOKEN, SECRET_LOOKING, "wrong-but-secret", "not-the-password", *passwords.values())
     for process in (api, other, consumer):
         log = process.log.read_text()
-        found = [s for s in (TOKEN, SECRET_LOOKING, "wrong-but-secret", "not-the-password", *passwords.values()) if s in log]
+        found = [text for text in secret if text in log]
         assert log and found == []
     lines = api.log.read_text().splitlines()
     assert any("Traceback" in line and "UndefinedColumn" in line for line in lines)
     assert all(line[:2] == "20" for line in lines), "every line begins with its time"
+
+
+def test_what_the_database_does_not_take_before_the_end_is_in_the_log(stage: Stage) -> None:
+    api = stage.api()
+    stage.run("REVOKE INSERT ON bo.admin_audit_logs FROM bo_api")
+    for number in range(3):
+        assert ask(api, f"/admin/tx/kept-{number}").status == 404
+    api.terminate()
+    lines = [line for line in api.log.read_text().splitlines() if "audit row" in line]
+    assert [number for number in range(3) if any(f"/admin/tx/kept-{number}" in line for line in lines)] == [0, 1, 2]
+
+
+def test_refused_calls_beyond_half_of_the_queue_are_counted(stage: Stage) -> None:
+    async def flood() -> None:
+        pool = await new_pool(postgres_settings(stage.environment("bo_api")))
+        audit = Audit(pool, capacity=4)
+        for number in range(5):
+            audit.add_denied("-", "GET", f"/admin/{number}", 401)
+        assert audit.has_room(), "a call with a credential still has its place"
+        audit.start()
+        await audit.close()
+        await pool.close()
+
+    asyncio.run(flood())
+    rows = stage.rows("SELECT action, result_count, status FROM bo.admin_audit_logs ORDER BY id")
+    assert rows == [("GET", 0, 401), ("GET", 0, 401), (UNRECORDED, 3, 0)]
 
 
 def test_either_password_of_a_login_opens_the_pool(stage: Stage) -> None:
@@ -252,6 +283,6 @@ def test_either_password_of_a_login_opens_the_pool(stage: Stage) -> None:
     for first, second in ((right, "not-yet"), ("no-longer", right)):
         api = stage.api(PGPASSWORD=first, PGPASSWORD_OTHER=second)
         with ThreadPoolExecutor(8) as pool:
-            statuses = set(pool.map(lambda _: ask(api, f"/admin/tx/{ID}").status, range(40)))
-        assert statuses == {200}
+            answers = [pool.submit(ask, api, f"/admin/tx/{ID}") for _ in range(40)]
+        assert {answer.result().status for answer in answers} == {200}
         api.terminate()
