@@ -32,7 +32,7 @@ class LimitedProtocol(HttpToolsProtocol):
         super().__init__(*arguments, **options)
         # Between requests `_whole` holds; `_began` tells whether the next one has begun to arrive.
         self._whole = self._began = False
-        self._head_done = self._refused = False
+        self._head_done = self._started = self._refused = False
         self._open_bytes = self._body_bytes = 0
         self._deadline: asyncio.TimerHandle | None = None
 
@@ -67,7 +67,8 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         """A request's first byte."""
-        self._whole, self._began, self._head_done = False, True, False
+        self._whole, self._began = False, True
+        self._head_done = self._started = False
         self._open_bytes = self._body_bytes = 0
         super().on_message_begin()
 
@@ -83,6 +84,7 @@ class LimitedProtocol(HttpToolsProtocol):
         elif self._announced() > self.limits.body_bytes:
             self._refuse(413)
         else:
+            self._started = True
             super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
@@ -126,17 +128,19 @@ class LimitedProtocol(HttpToolsProtocol):
             self.transport.close()
 
     def _refuse(self, status: int) -> None:
-        """Answer where no other answer is under way, and close."""
+        """Answer where this request has no answer yet and no other's is under way, and close."""
         self._refused = True
         self._disarm()
         self._unset_keepalive_if_required()
         if self.transport.is_closing():
             return
-        # A body that turns out too long may meet a look-up that runs; its answer would follow this one.
-        running = self._answering()
-        if running:
+        if self._started:
+            # Its body turned out too long or too slow while its look-up ran or was answered.
+            silent = self.cycle.response_started or bool(self.pipeline)
             self.cycle.disconnected = True
-        if not running or (not self.cycle.response_started and not self.pipeline):
+        else:
+            silent = self._answering()
+        if not silent:
             self.transport.write(self._refusal(status))
         self.transport.close()
 
