@@ -42,7 +42,6 @@ IDS = (
     "..",
     "<script>alert(1)</script>",
     "\u00fc\u6f22\U0001f600",
-    "\u202egnp.exe",
     "tx-known\u0301",
     "x" * 256,
 )
@@ -52,6 +51,7 @@ NO_IDS = (
     "a\r\nSet-Cookie: owned=1",
     "a\nINFO root forged line",
     "\x1b[31mred",
+    "\u202egnp.exe",
     "x" * 257,
 )
 
@@ -152,7 +152,7 @@ def test_sizes_are_bounded_on_the_wire(stage: Stage) -> None:
     assert send(api.port, *(fine[i : i + 1] for i in range(len(fine)))).status == 200
     assert send(api.port, head(path, BEARER, "Content-Length: 16"), b"x" * 16).status == 200
     assert send(api.port, head(path, BEARER) * 100).status == 200
-    assert stage.one("SELECT count(*) FROM bo.admin_audit_logs WHERE target LIKE '%xxxx%'") == 0
+    assert stage.one("SELECT count(*) FROM bo.admin_audit_logs WHERE position('xxxx' IN target) > 0") == 0
 
 
 def test_a_slow_request_is_ended_and_others_are_not_held_up(stage: Stage) -> None:
@@ -217,7 +217,8 @@ def test_nothing_is_given_away(stage: Stage, api: Process) -> None:
         assert "default-src 'none'" in answer.headers["content-security-policy"]
         assert "server" not in answer.headers and "x-powered-by" not in answer.headers
         said = answer.body.decode().lower()
-        assert not any(word in said for word in ("traceback", "asyncpg", "falcon", "uvicorn", "merchant", ".py"))
+        told = [word for word in ("traceback", "asyncpg", "falcon", "uvicorn", "hidden", ".py") if word in said]
+        assert told == [], said
 
 
 def test_no_secret_and_no_second_line_in_a_log(stage: Stage) -> None:
