@@ -3,8 +3,9 @@
 Owns: what a parameter may be, which answers are 404, and the audit row of each call. Must not: write
 SQL or compare credentials.
 
-Every path under ``/admin`` asks for a credential before anything else is looked at: 401 also for a
-path that does not exist. Ids have at most 256 characters and no NUL, as the contract has them;
+Every path but the three open ones asks for a credential before anything else is looked at: 401 also
+for a path that does not exist, and for one that the router takes to be a look-up although it is
+spelled otherwise (``//admin/…``). Ids have at most 256 characters and no NUL, as the contract has them;
 others cannot exist, so they are refused (400) without asking the database.
 """
 
@@ -34,6 +35,8 @@ DEFAULT_LIMIT = 20
 MAX_LIMIT = 100
 #: What a path outside the table is called in metrics and in the audit trail.
 UNKNOWN_ROUTE = "unknown"
+#: What needs no credential, exactly as it is written.
+OPEN = frozenset({"/healthz", "/readyz", "/metrics"})
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
 _encode = msgspec.json.Encoder().encode
@@ -53,7 +56,7 @@ class Gate:
         """401 without a credential, 429 over the rate, 503 where the call could not be audited."""
         req.context.begun = time.perf_counter()
         req.context.actor = None
-        if not (req.path.startswith("/admin/") or req.path == "/admin"):
+        if req.path in OPEN:
             return
         actor = self._credentials.actor(req.get_header("Authorization"))
         wait = self._rate.take(actor or NOBODY, time.monotonic())

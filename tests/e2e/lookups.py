@@ -9,6 +9,7 @@ import http.client
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from urllib.parse import urlsplit
@@ -29,17 +30,19 @@ class Lookups(AbstractContextManager["Lookups"]):
         self._endpoints, self._path, self._token = endpoints, path, token
         self._stop = threading.Event()
         self.seen: list[Seen] = []
-        self._threads = [threading.Thread(target=self._loop, args=(n,)) for n in range(clients)]
+        self._pool = ThreadPoolExecutor(clients)
+        self._clients = clients
+        self._running: list[Future[None]] = []
 
     def __enter__(self) -> Lookups:
-        for thread in self._threads:
-            thread.start()
+        self._running = [self._pool.submit(self._loop, number) for number in range(self._clients)]
         return self
 
     def __exit__(self, *_: object) -> None:
         self._stop.set()
-        for thread in self._threads:
-            thread.join(30)
+        self._pool.shutdown()
+        for client in self._running:
+            client.result()  # A client that broke has not gone on asking.
 
     def failed(self, before: float = float("inf")) -> list[Seen]:
         """Every look-up that was asked before an instant and not answered with 200."""

@@ -41,6 +41,12 @@ def rotate(stage: Stage, name: str, *more: str) -> Any:
     return stage.run("secret", "rotate", str(stage.manifest), name, "--auto-approve", "--json", *more)
 
 
+def current(stage: Stage) -> str:
+    """The credential that the vault gives out now."""
+    token: str = stage._target().secrets.get("api-token")
+    return token
+
+
 def begun(result: Any, stage: str) -> float:
     """When a stage of a rotation began."""
     [event, *_] = [e for e in result.event("StepStarted") if e["address"].endswith(f"-{stage}")]
@@ -68,7 +74,7 @@ def login(stage: Stage, role: str, password: str) -> bool:
 def test_a_credential_is_rotated_and_nobody_is_turned_away(stage: Stage) -> None:
     old, endpoints = stage.secrets()["api-token"], stage.endpoints("api")
     with (Lookups(endpoints, PATH, lambda: old) as stale,
-          Lookups(endpoints, PATH, lambda: stage.secrets()["api-token"]) as fresh):
+          Lookups(endpoints, PATH, lambda: current(stage)) as fresh):
         result = rotate(stage, "api-token", "--overlap", "1s")
         assert result.code == 0, result
     new = stage.secrets()["api-token"]
@@ -100,7 +106,7 @@ def test_a_login_is_rotated_and_no_look_up_fails(stage: Stage, name: str) -> Non
 def test_a_rotation_that_is_killed_in_any_stage_goes_on(stage: Stage, name: str) -> None:
     """One rotation, killed as each of its stages begins; the next run takes it up."""
     before, endpoints = stage.secrets()[name], stage.endpoints("api")
-    with Lookups(endpoints, PATH, lambda: stage.secrets()["api-token"], clients=1) as asked:
+    with Lookups(endpoints, PATH, lambda: current(stage), clients=1) as asked:
         for at in ("stage", "restart", "switch", "server" if name != "api-token" else "wait", "retire", "restart"):
             process = stage.start("secret", "rotate", str(stage.manifest), name, "--auto-approve", "--json",
                                   "--overlap", "1s")  # fmt: skip

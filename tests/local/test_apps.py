@@ -84,7 +84,7 @@ def test_a_replica_that_does_not_serve_holds_the_next(local: Local, monkeypatch:
     second = local.processes.status("api-1")
     monkeypatch.setattr("engine.providers.local.apps._SERVES_S", 2.0)
     with pytest.raises(Refused) as refused:
-        apps.deploy(tiny("r2", replicas=2, environment={"READY_STATUS": "503"}), local.context)
+        apps.deploy(tiny("r2", replicas=2, environment={"APP_REVISION": "r2", "READY_STATUS": "503"}), local.context)
     assert refused.value.diagnostics[0].code == "replica-not-ready"
     assert local.processes.status("api-1") == second
     assert web.get(int(state.endpoints[1].rpartition(":")[2]), "/readyz")[0] == 200  # type: ignore[index]

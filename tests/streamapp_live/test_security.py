@@ -86,10 +86,12 @@ def test_an_id_is_data_everywhere(stage: Stage, api: Process) -> None:
         # A slash that was quoted is a slash to the router: another path, and so no look-up.
         assert answer.status == (404 if "/" in text else 200), text
     elsewhere = ("/admin/tx/..%2ftx-known", "/admin/tx/%2e%2e/tx/tx-known", "/admin/./tx/tx-known")
-    for path in (*elsewhere, "/ADMIN/tx/tx-known", "//admin/tx/tx-known"):
+    for path in (*elsewhere, "/ADMIN/tx/tx-known", "/admin//tx/tx-known", "/nowhere", "/healthz/", "/healthz/x"):
         assert ask(api, path).status == 404, path
-    # Nobody reaches a look-up by writing its path otherwise.
-    for path in ("/%61dmin/tx/tx-known", "/admin%2ftx%2ftx-known", "/admin/tx/tx%2dknown"):
+        assert send(api.port, head(path)).status == 401, path
+    # Nobody reaches a look-up without a credential by spelling its path otherwise.
+    otherwise = ("/%61dmin/tx/tx-known", "/admin%2ftx%2ftx-known", "/admin/tx/tx%2dknown", "//admin/tx/tx-known")
+    for path in (*otherwise, "////admin/tx/tx-known", "/%2fadmin/tx/tx-known", "http://x/admin/tx/tx-known"):
         assert ask(api, path).status == 200, path
         assert send(api.port, head(path)).status == 401, path
     assert stage.rows("SELECT * FROM bo.ledger_entries") == before

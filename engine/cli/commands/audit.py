@@ -49,8 +49,8 @@ def command(env: str, actor: str | None, target: str | None, status: int | None,
         found += 1
         out(_as_json(row) if as_json else _line(row))
     if not as_json:
-        say("Nothing was found." if not found else f"{found} calls." if limit == 0 or found < limit else
-            f"The newest {found} calls; --limit 0 for all.")
+        say("Nothing was found." if not found else f"Calls: {found}." if limit == 0 or found < limit else
+            f"The newest {found}; --limit 0 for all.")
 
 
 def _instant(option: str, text: str | None, now: datetime) -> datetime | None:
