@@ -3,9 +3,10 @@
 Run: `python -m tests.bench.bench_sustained [--seconds 600] [--stop 60] [--broker apache]`. Everything is on this
 machine at once: producer, Apache Kafka, the consumer, PostgreSQL, the API and its clients.
 
-First the maximum: events are published as fast as the feed can, with look-ups beside it; events applied over the time
-from the first event to the drained log. Then for `--seconds` the same look-ups and 70 % of that maximum. Then the
-consumer is stopped for `--stop` seconds while events arrive at the rate of the profile's load, and started again.
+First the maximum: events are published as fast as the broker takes them, with look-ups beside it; events applied over
+the time from the first event to the drained log, so that the producer's part of the two cores is in it. Then for
+`--seconds` the same look-ups and 70 % of that maximum. Then the consumer is stopped for `--stop` seconds while events
+arrive at the rate of the profile's load, and started again.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import statistics
 import subprocess
 import sys
@@ -21,24 +23,28 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import psutil
 import psycopg
+from confluent_kafka import Producer
 from rich.console import Console
 from rich.table import Table
 
+from streamapp.contract import LedgerEntry, PaymentOrder, encode, key_of
 from tests.streamapp_live.broker import Broker
 from tests.streamapp_live.stage import TOKEN, Stage
 from tests.streamapp_live.worker import until
 from tests.support.postgres import PostgresServer
 
 SHARE = 0.7
-PROBE_SECONDS = 20
+PROBE_SECONDS = 15
+UNLIMITED = 1e9
 REQUESTS_PER_S = 100
 ARRIVAL_PER_S = 2000
-ENDLESS = 1_000_000_000
 MIB = 2**20
 LIMITS = {"freshness p95, s": 5.0, "API p95, ms": 200.0, "dead letters": 0.0, "memory over the last half, %": 5.0}
 
@@ -75,20 +81,23 @@ class Bench:
 
     def __init__(self, stage: Stage) -> None:
         self.stage = stage
+        self._phase = 0
         self.consumer = stage.consumer(LOG_LEVEL="WARNING")
         self.api = stage.api(LOG_LEVEL="WARNING")
 
     @contextmanager
-    def feed(self, seed: int, rate: float | None) -> Iterator[subprocess.Popen[bytes]]:
-        """Synthetic payments until the block ends: an order and two ledger rows each."""
-        spec = {"kind": "synthetic", "rows": ENDLESS, "seed": seed, "rate": rate}
-        process = self._job("feed", self.stage.environment("bo_api"), FEED_SPEC=json.dumps(spec))
+    def feed(self, rate: float) -> Iterator[None]:
+        """Payments until the block ends, an order and two ledger rows each, every one new."""
+        stage, self._phase = self.stage, self._phase + 1
+        process = subprocess.Popen([
+            sys.executable, "-m", "tests.bench.bench_sustained", "--produce", stage.broker.bootstrap, stage.ledger,
+            stage.order, str(rate), str(self._phase)])  # fmt: skip
         try:
-            yield process
-            assert process.poll() is None, "the feed ended"
+            yield
+            assert process.poll() is None, "the producer ended"
         finally:
             process.terminate()
-            process.wait(90)
+            assert process.wait(90) == 0, "not everything was delivered"
 
     def look_ups(self, seconds: float) -> subprocess.Popen[bytes]:
         """The load job, at a steady rate whatever the API does; its last line has the figures."""
@@ -128,11 +137,43 @@ class Bench:
         until(twice, seconds, every=0.2)
 
 
+def payment(number: int, phase: int, at: datetime) -> tuple[PaymentOrder, LedgerEntry, LedgerEntry]:
+    """One payment, complete and equal on both sides."""
+    order_id, amount = f"order-{phase}-{number:012d}", Decimal(number % 100_000 + 1) / 100
+    user, shop = f"user-{number % 20_000}", f"shop-{number % 2_000}"
+    sides = ((f"tx-{phase}-{number:012d}-p", user, "PAYMENT", -amount),
+             (f"tx-{phase}-{number:012d}-r", shop, "RECEIVE", amount))  # fmt: skip
+    pay, receive = (LedgerEntry(tx_id, wallet, kind, amount, signed, order_id, "PAYMENT_ORDER", at, at, at, 1)
+                    for tx_id, wallet, kind, signed in sides)  # fmt: skip
+    return PaymentOrder(order_id, user, "a merchant", amount, "SETTLED", at, at, 1), pay, receive
+
+
+def produce(bootstrap: str, ledger: str, order: str, rate: float, phase: int) -> int:
+    """Publish payments at `rate` events a second until SIGTERM, and wait until the broker has all: 0, else 1."""
+    stopped: list[int] = []
+    signal.signal(signal.SIGTERM, lambda number, _: stopped.append(number))
+    producer = Producer({"bootstrap.servers": bootstrap, "acks": "all", "linger.ms": 20})
+    began, number = time.monotonic(), 0
+    while not stopped:
+        for record in payment(number, phase, datetime.now(UTC)):
+            topic = order if isinstance(record, PaymentOrder) else ledger
+            while True:
+                try:
+                    producer.produce(topic, encode(record), key_of(record))
+                    break
+                except BufferError:
+                    producer.poll(0.05)
+        number += 1
+        ahead = number * 3 / rate - (time.monotonic() - began)
+        producer.poll(min(ahead, 0.05) if ahead > 0.01 else 0)
+    return 1 if producer.flush(60) else 0
+
+
 def maximum(bench: Bench) -> float:
     """Events a second that the two cores bring from the producer to committed rows."""
     began, before = time.monotonic(), bench.consumed()
     look_ups = bench.look_ups(PROBE_SECONDS)
-    with bench.feed(1, None):
+    with bench.feed(UNLIMITED):
         time.sleep(PROBE_SECONDS)
     bench.figures(look_ups)
     bench.drained()
@@ -147,7 +188,7 @@ def sustained(bench: Bench, rate: float, seconds: float) -> tuple[dict[str, floa
               "PostgreSQL": Memory([bench.stage.server.process.pid])}  # fmt: skip
     freshness: list[float] = []
     before, began = bench.consumed(), time.monotonic()
-    with bench.feed(2, rate):
+    with bench.feed(rate):
         # Known ids are needed for the look-ups.
         until(lambda: bench.stage.count() > 1000)
         look_ups = bench.look_ups(seconds)
@@ -176,7 +217,7 @@ def sustained(bench: Bench, rate: float, seconds: float) -> tuple[dict[str, floa
 def catch_up(bench: Bench, stop: float) -> tuple[float, float]:
     """Events a second applied from the consumer's first batch to the end of its backlog, and the seconds for that from
     its start, while events go on arriving."""
-    with bench.feed(3, ARRIVAL_PER_S):
+    with bench.feed(ARRIVAL_PER_S):
         bench.consumer.terminate()
         time.sleep(stop)
         before = bench.consumed()
@@ -226,6 +267,8 @@ def main(seconds: float, stop: float, engine: str) -> int:
 
 
 if __name__ == "__main__":
+    if sys.argv[1:2] == ["--produce"]:
+        sys.exit(produce(*sys.argv[2:5], float(sys.argv[5]), int(sys.argv[6])))  # type: ignore[arg-type]
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=600, help="of sustained load")
     parser.add_argument("--stop", type=float, default=60, help="seconds for which the consumer is stopped")
