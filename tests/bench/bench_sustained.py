@@ -200,9 +200,8 @@ def sustained(bench: Bench, rate: float, seconds: float) -> tuple[dict[str, floa
             found = bench.consumer.samples("bo_stream_freshness_seconds")
             # Silence is no freshness: the time since it last spoke counts.
             freshness.append(max(found.values()) if found else seconds)
-            if len(freshness) % 5 == 1:
-                for one in memory.values():
-                    one.sample()
+            for one in memory.values():
+                one.sample()
             time.sleep(max(0.0, 1 - (time.monotonic() - turn)))
         rated = (bench.consumed() - before) / (time.monotonic() - began)
     answers = bench.figures(look_ups)
