@@ -151,6 +151,11 @@ def test_no_role_gets_further(database: Database, role: str, query: str) -> None
         connection.execute(query.encode())
 
 
+def test_the_api_and_the_gates_say_the_same(database: Database) -> None:
+    with connected(database, "bo_api") as connection:
+        assert connection.execute("SELECT bo.status_group('PAID')").fetchone() == ("SUCCESS",)
+
+
 def test_only_the_consumer_may_stage_rows(database: Database) -> None:
     for role in ROLES:
         with connected(database, role) as connection:
