@@ -4,7 +4,7 @@ MANIFEST ?= manifests/dev-kim.yaml
 BIN := .venv/bin
 INSTALLED := .venv/installed
 
-.PHONY: up down test check bench lock install clean
+.PHONY: up down test check audit bench lock install clean
 
 up: $(INSTALLED)  ## Install, and bring $(MANIFEST) up to green gates.
 	$(BIN)/txplan apply $(MANIFEST) --auto-approve
@@ -20,8 +20,12 @@ check: $(INSTALLED)  ## Style, types and the lines between packages.
 	$(BIN)/mypy engine streamapp
 	$(BIN)/lint-imports
 
+audit: $(INSTALLED)  ## Hold the pinned dependencies against published advisories; fails where it cannot look them up.
+	$(BIN)/python -m tests.support.advisories
+
 bench: $(INSTALLED)  ## Measure against what else one would use.
 	for bench in backfill stream api cli plans; do $(BIN)/python -m tests.bench.bench_$$bench || exit 1; done
+	$(BIN)/python -m tests.bench.bench_sustained --seconds 60 --stop 20
 
 lock: $(INSTALLED)  ## Pin all dependencies anew, with hashes and without the name of any index.
 	$(BIN)/python -m uv pip compile --upgrade --universal --python-version 3.11 --generate-hashes \

@@ -25,7 +25,11 @@ class SettingsError(ValueError):
 
 @dataclass(frozen=True)
 class Postgres:
-    """Where PostgreSQL is. `conninfo()` contains the password: never log it."""
+    """Where PostgreSQL is. `conninfo()` contains the password: never log it.
+
+    `other_password` is also tried where the server refuses `password`: while a login's password is rotated, one of the
+    two is right at any moment.
+    """
 
     host: str
     port: int
@@ -33,6 +37,7 @@ class Postgres:
     user: str
     password: str = field(repr=False)
     sslmode: str
+    other_password: str | None = field(repr=False, default=None)
 
     def conninfo(self, application: str) -> str:
         return make_conninfo(
@@ -97,8 +102,25 @@ class ConsumerSettings:
 
 
 @dataclass(frozen=True)
+class Limits:
+    """What one client may ask of one API process.
+
+    `rate_per_s` and `burst` hold for every actor. `url_bytes`, `header_bytes` and `body_bytes` bound a request's size,
+    `request_s` how long it may take to arrive, `connections` how many there are at once.
+    """
+
+    rate_per_s: int
+    burst: int
+    url_bytes: int
+    header_bytes: int
+    body_bytes: int
+    request_s: int
+    connections: int
+
+
+@dataclass(frozen=True)
 class ApiSettings:
-    """`credentials`: actor's name to bearer token.
+    """`credentials`: actor's name to the bearer tokens that are accepted.
 
     `dlq_window_s`: how long a dead letter counts as recent. `pairs_settled_s`: how old a settled order is before
     its pair is counted.
@@ -106,9 +128,10 @@ class ApiSettings:
 
     postgres: Postgres
     web: Web
-    credentials: Mapping[str, str] = field(repr=False)
+    credentials: Mapping[str, tuple[str, ...]] = field(repr=False)
     dlq_window_s: int
     pairs_settled_s: int
+    limits: Limits
 
 
 class Reader:
@@ -141,19 +164,21 @@ class Reader:
             self._problems.append(f"{name} must be one of {', '.join(choices)}")
         return value
 
-    def tokens(self, name: str) -> dict[str, str]:
-        problem = f'{name} must be a JSON object {{"actor": "bearer token"}} with at least one actor'
+    def tokens(self, name: str) -> dict[str, tuple[str, ...]]:
+        """Each actor's tokens; one may stand without its list."""
         try:
             value = json.loads(self.text(name) or "null")
         except ValueError:
             value = None
-        if not isinstance(value, dict) or not value:
-            self._problems.append(problem)
-            return {}
-        if not all(isinstance(token, str) and token for token in value.values()):
-            self._problems.append(problem)
-            return {}
-        return value
+        if isinstance(value, dict) and value:
+            found = {actor: (given,) if isinstance(given, str) else given for actor, given in value.items()}
+            if all(isinstance(t, tuple | list) and t and all(isinstance(x, str) and x for x in t)
+                   for t in found.values()):  # fmt: skip
+                return {actor: tuple(given) for actor, given in found.items()}
+        self._problems.append(
+            f'{name} must be a JSON object {{"actor": "bearer token" or a list of them}} with at least one actor'
+        )
+        return {}
 
     def check(self) -> None:
         if self._problems:
@@ -167,6 +192,7 @@ class Reader:
             user=self.text(f"{prefix}PGUSER"),
             password=self.text(f"{prefix}PGPASSWORD"),
             sslmode=self.text(f"{prefix}PGSSLMODE", "prefer"),
+            other_password=self.optional(f"{prefix}PGPASSWORD_OTHER"),
         )
 
     def kafka(self) -> Kafka:
@@ -181,6 +207,17 @@ class Reader:
             ssl_cafile=self.optional("KAFKA_SSL_CAFILE"),
             hub_ledger=self.text("HUB_LEDGER", "ledger.entry.upserted"),
             hub_order=self.text("HUB_ORDER", "payment.order.upserted"),
+        )
+
+    def limits(self) -> Limits:
+        return Limits(
+            rate_per_s=self.number("API_RATE_PER_S", 1000),
+            burst=self.number("API_BURST", 2000),
+            url_bytes=self.number("API_URL_BYTES", 4096, low=256),
+            header_bytes=self.number("API_HEADER_BYTES", 16_384, low=256),
+            body_bytes=self.number("API_BODY_BYTES", 1024, low=0),
+            request_s=self.number("API_REQUEST_S", 10),
+            connections=self.number("API_CONNECTIONS", 1000),
         )
 
     def web(self) -> Web:
@@ -229,6 +266,7 @@ def api_settings(env: Mapping[str, str]) -> ApiSettings:
         credentials=reader.tokens("API_CREDENTIALS"),
         dlq_window_s=reader.number("DLQ_WINDOW_S", 300),
         pairs_settled_s=reader.number("PAIRS_SETTLED_S", 300, low=0),
+        limits=reader.limits(),
     )
     reader.check()
     return settings

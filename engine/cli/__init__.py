@@ -22,7 +22,7 @@ from engine.discovery import module_names
 _SECTIONS = {"Write": ("init", "validate", "schema", "graph"),
              "Change": ("plan", "show", "diff", "apply", "promote", "destroy", "recreate", "extend", "reap", "unlock"),
              "Watch": ("list", "drift", "snapshot", "status", "cutover", "logs", "history", "evidence", "feed",
-                       "secret", "guardrails")}
+                       "secret", "audit", "guardrails")}
 
 
 class Commands(click.Group):

@@ -118,7 +118,7 @@ def apply_plan(plan: Plan, *, overrides: tuple[Override, ...], parallelism: int,
     journal = Journal(state_dir() / "journal" / f"{plan.environment.name}.jsonl")
     purpose = "recreate" if plan.rebuild else "destroy" if plan.destroy else "apply"
     code = 0
-    with capabilities.lock.acquire(purpose), _stopping() as stop:
+    with capabilities.lock.acquire(purpose), stopping() as stop:
         manifest = Path(plan.manifest_file)
         if capabilities.register and manifest.is_file():
             capabilities.register.note(str(manifest.absolute()))
@@ -208,7 +208,7 @@ def _view(plan: Plan, *, as_json: bool) -> Iterator[Callable[[Event], None]]:
 
 
 @contextlib.contextmanager
-def _stopping() -> Iterator[threading.Event]:
+def stopping() -> Iterator[threading.Event]:
     """The first Ctrl-C (or SIGTERM) asks for a clean stop; a second one ends txplan at once."""
     stop = threading.Event()
 

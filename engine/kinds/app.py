@@ -11,6 +11,7 @@ import importlib.util
 import json
 import sys
 from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 from functools import cache
 from pathlib import Path
 
@@ -24,7 +25,7 @@ from engine.model.manifest import Manifest
 from engine.model.observation import Observation
 from engine.model.step import Step
 from engine.model.value import Attributes, Value
-from engine.providers.base import AppSpec, Capabilities, Context
+from engine.providers.base import AppSpec, AppState, Capabilities, Context, next_of, previous_of
 
 # Recorded with a deployed app: which version of each secret it was started with.
 _FINGERPRINTS = "TXPLAN_SECRET_FINGERPRINTS"
@@ -52,7 +53,8 @@ class AppKind:
                                          *([wiring.REPROCESS] if manifest.reprocess else [])})
         yield _step(wiring.API, manifest, "api", manifest.api.replicas,
                     {"DLQ_WINDOW_S": f"{manifest.slo.dlq_window.total_seconds():.0f}",
-                     "PAIRS_SETTLED_S": f"{manifest.slo.pairs_settled_for.total_seconds():.0f}"},
+                     "PAIRS_SETTLED_S": f"{manifest.slo.pairs_settled_for.total_seconds():.0f}",
+                     **{f"API_{key.upper()}": str(value) for key, value in asdict(manifest.api.limits).items()}},
                     wiring.API_ROLE, [wiring.TOKEN_SECRET],
                     uses_broker=False,
                     depends_on=schema | {wiring.secret(wiring.API_SECRET), wiring.secret(wiring.TOKEN_SECRET)})
@@ -112,9 +114,8 @@ class AppKind:
         secrets = dict(needs.database.client_environment(str(spec["role"])))
         if spec["uses_broker"]:
             secrets |= needs.broker.client_environment()
-        if wiring.TOKEN_SECRET in _names(spec["secrets"]):
-            token = needs.secrets.get(wiring.TOKEN_SECRET)
-            secrets["API_CREDENTIALS"] = json.dumps({wiring.API_ACTOR: token})
+        if change.address == wiring.API:
+            secrets |= _both_values(needs)
         state = needs.apps.deploy(AppSpec(
             name, str(spec["revision"]), [sys.executable, *map(str, command)],
             {**{str(k): str(v) for k, v in environment.items()}, **connections, "APP_REVISION": str(spec["revision"])},
@@ -156,9 +157,37 @@ def _connections(spec: Attributes, needs: Needs) -> dict[str, str]:
         found |= {"KAFKA_BOOTSTRAP": broker["KAFKA_BOOTSTRAP"]} if "KAFKA_BOOTSTRAP" in broker else {}
         record = active_cutover(needs.database)
         found |= {"CONSUMER_GROUP": record.group} if record else {}
-    prints = {name: ref.fingerprint for name in _names(spec["secrets"])
-              if (ref := needs.secrets.describe(name)) is not None}
-    return {**found, _FINGERPRINTS: json.dumps(prints, sort_keys=True)}
+    return {**found, _FINGERPRINTS: wanted_fingerprints(spec, needs)}
+
+
+def wanted_fingerprints(spec: Attributes, needs: Needs) -> str:
+    """Of the secrets that the app would be started with now. The API takes the values of a rotation beside the current
+    ones, so that it goes on whichever a client or the database takes to be right."""
+    names = _names(spec["secrets"])
+    if spec["role"] == wiring.API_ROLE:
+        names += [beside(name) for name in names for beside in (next_of, previous_of)]
+    return json.dumps({name: ref.fingerprint for name in names
+                       if (ref := needs.secrets.describe(name)) is not None}, sort_keys=True)
+
+
+def deployed_fingerprints(state: AppState) -> str | None:
+    """Of the secrets that the app was started with."""
+    return state.environment.get(_FINGERPRINTS)
+
+
+def _values(name: str, needs: Needs) -> list[str]:
+    """The secret's value, and those of a rotation that is under way; each once."""
+    vault = needs.secrets
+    beside = [vault.get(n) for n in (next_of(name), previous_of(name)) if vault.describe(n) is not None]
+    return list(dict.fromkeys([vault.get(name), *beside]))
+
+
+def _both_values(needs: Needs) -> dict[str, str]:
+    """What the API presents to the database and takes from clients, beside its login."""
+    found = {"API_CREDENTIALS": json.dumps({wiring.API_ACTOR: _values(wiring.TOKEN_SECRET, needs)})}
+    if other := _values(wiring.API_SECRET, needs)[1:]:
+        found["PGPASSWORD_OTHER"] = other[0]
+    return found
 
 
 def _restarts(address: Address, action: Action) -> bool:

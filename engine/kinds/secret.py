@@ -41,13 +41,13 @@ class SecretKind:
         """Version and fingerprint, and the fingerprint of what its source offers now."""
         vault = Needs(capabilities).secrets
         found = vault.describe(str(step.spec["name"]))
-        offered, trouble = _offered(step.spec["source"])
+        value, trouble = offered(step.spec["source"])
         notes: dict[str, Value] = {"trouble": trouble} if trouble else {}
         if found is None:
             return Observation(step.address, exists=False, notes=notes)
         attributes: dict[str, Value] = {"version": found.version, "fingerprint": found.fingerprint}
-        if offered is not None:
-            attributes["offered"] = vault.fingerprint(offered)
+        if value is not None:
+            attributes["offered"] = vault.fingerprint(value)
         return Observation(step.address, exists=True, attributes=attributes, notes=notes)
 
     def decide(self, step: Step, seen: Observation, upstream: Mapping[Address, Action]) -> Decision:
@@ -60,10 +60,10 @@ class SecretKind:
                              position=step.source, address=step.address),)
         if not seen.exists:
             return Decision(Action.CREATE, (Reason("absent", "The vault does not hold it yet."),), diagnostics=problem)
-        offered = seen.attributes.get("offered")
-        if offered is not None and offered != seen.attributes["fingerprint"]:
+        print_ = seen.attributes.get("offered")
+        if print_ is not None and print_ != seen.attributes["fingerprint"]:
             return Decision(Action.UPDATE, (Reason("offered", "Its source offers another value.", step.source),),
-                            (Diff("fingerprint", seen.attributes["fingerprint"], offered),))
+                            (Diff("fingerprint", seen.attributes["fingerprint"], print_),))
         return Decision(Action.NOOP)
 
     def decide_delete(self, seen: Observation) -> Decision:
@@ -80,17 +80,17 @@ class SecretKind:
             vault.delete(name)
             return {}
         source = change.spec["source"]
-        offered, trouble = _offered(source)
+        value, trouble = offered(source)
         if trouble:
             raise Refused([error("secret-source", f"The secret {name!r} has no value to take: {trouble}.",
                                  address=change.address)])
-        if offered is None:
+        if value is None:
             found = vault.describe(name)
             assert isinstance(source, Mapping)
             if found is None:
                 found = vault.set(name, secrets.token_urlsafe(int(source["generate_bytes"])))
         else:
-            found = vault.set(name, offered)
+            found = vault.set(name, value)
         return {"version": found.version, "fingerprint": found.fingerprint}
 
     def ready(self, change: Change, capabilities: Capabilities) -> str | None:
@@ -106,7 +106,7 @@ def _source(item: Secret) -> Attributes:
     return {"generate_bytes": item.generate_bytes or 32}
 
 
-def _offered(source: Value) -> tuple[str | None, str]:
+def offered(source: Value) -> tuple[str | None, str]:
     """The value that the source offers now (None for a generated one), and what is wrong with the source."""
     assert isinstance(source, Mapping)
     if "from_env" in source:

@@ -15,6 +15,7 @@ from engine.model.diagnostic import error
 from engine.model.manifest import (
     Access,
     Api,
+    ApiLimits,
     Backfill,
     BackfillSource,
     Broker,
@@ -52,7 +53,7 @@ def build(reader: Reader, file: str) -> Manifest:
                         reader.duration("cutover.recovery_buffer")),
         backfill=Backfill(_backfill_source(reader), reader.integer("backfill.chunk_rows")),
         consumer=Consumer(reader.integer("consumer.replicas"), reader.integer("consumer.batch_records")),
-        api=Api(reader.integer("api.replicas")), load=_load(reader), slo=_slo(reader),
+        api=Api(reader.integer("api.replicas"), _limits(reader)), load=_load(reader), slo=_slo(reader),
         migrations=reader.optional_file("migrations") or str(asset("migrations")),
         access=cast(Access, reader.text("access", "public")),
         max_destroy=DestroyLimit(reader.integer("max_destroy.count", 2), reader.number("max_destroy.share", 0.3)))
@@ -127,6 +128,15 @@ def _source_database(reader: Reader, at: str) -> PostgresSource:
         database=reader.text(f"{at}.database"), user=reader.text(f"{at}.user"), password=reader.text(f"{at}.password"),
         orders_table=reader.text(f"{at}.orders_table"), ledger_table=reader.text(f"{at}.ledger_table"),
         sslmode=reader.text(f"{at}.sslmode", "require"))
+
+
+def _limits(reader: Reader) -> ApiLimits:
+    at = "api.limits"
+    return ApiLimits(
+        rate_per_s=reader.integer(f"{at}.rate_per_s", 1000), burst=reader.integer(f"{at}.burst", 2000),
+        url_bytes=reader.integer(f"{at}.url_bytes", 4096), header_bytes=reader.integer(f"{at}.header_bytes", 16_384),
+        body_bytes=reader.integer(f"{at}.body_bytes", 1024), request_s=reader.integer(f"{at}.request_s", 10),
+        connections=reader.integer(f"{at}.connections", 1000))
 
 
 def _load(reader: Reader) -> Load:

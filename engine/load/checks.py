@@ -27,7 +27,7 @@ Finding = tuple[str, Diagnostic]
 
 def check(manifest: Manifest, reader: Reader, today: date) -> None:
     """Run all checks; `reader` takes their findings."""
-    for checked in (_credentials, _names, _hubs, _retention, _replicas, _broker, _secrets, _files):
+    for checked in (_credentials, _names, _hubs, _retention, _replicas, _rate, _broker, _secrets, _files):
         for path, problem in checked(manifest, reader):
             reader.report(path, problem)
     if reader.ok("ttl") and manifest.ttl < today:
@@ -95,6 +95,16 @@ def _replicas(manifest: Manifest, reader: Reader) -> Iterator[Finding]:
             mend=f"set consumer.replicas to at most {fewest.partitions}, or add partitions")
 
 
+def _rate(manifest: Manifest, reader: Reader) -> Iterator[Finding]:
+    if not reader.ok("load.requests_per_s", "api.limits.rate_per_s"):
+        return
+    asked, allowed = manifest.load.requests_per_s, manifest.api.limits.rate_per_s
+    if asked > allowed:
+        yield "load.requests_per_s", error(
+            "load-over-limit", f"the load asks {asked} look-ups a second, the API answers {allowed}",
+            mend=f"set load.requests_per_s to at most {allowed}, or raise api.limits.rate_per_s")
+
+
 def _broker(manifest: Manifest, reader: Reader) -> Iterator[Finding]:
     if not reader.ok("broker"):
         return
@@ -123,6 +133,11 @@ def _secrets(manifest: Manifest, reader: Reader) -> Iterator[Finding]:
         if name not in known and reader.complete:
             yield "profile", error("missing-key", f"secrets.{name} is missing, and no profile has it",
                                    mend=f"add {name}: {{generate: 32}} to secrets")
+    for name in sorted(known):
+        if "--" in name:
+            yield f"secrets.{name}", error("reserved-name", f"the secret's name {name} holds two hyphens together",
+                                           "A rotation keeps a secret's other values under such names.",
+                                           "choose another name")
     references = [("broker.password", manifest.broker.password)]
     if isinstance(manifest.backfill.source, PostgresSource):
         references.append(("backfill.source.postgres.password", manifest.backfill.source.password))

@@ -170,10 +170,24 @@ class Consumer:
 
 
 @dataclass(frozen=True, slots=True)
+class ApiLimits:
+    """What one client may ask of one API process; over them the answer is 429, 414, 431, 413, 408 or 503."""
+
+    rate_per_s: int
+    burst: int
+    url_bytes: int
+    header_bytes: int
+    body_bytes: int
+    request_s: int
+    connections: int
+
+
+@dataclass(frozen=True, slots=True)
 class Api:
     """The look-up API."""
 
     replicas: int
+    limits: ApiLimits
 
 
 @dataclass(frozen=True, slots=True)

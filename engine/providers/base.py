@@ -88,6 +88,16 @@ class ResourceType(Protocol):
         """What would go with it that is not this environment's; None where nobody can look now. Reads only."""
 
 
+def next_of(name: str) -> str:
+    """Under which name a vault holds the value that a secret will have, while it is being rotated."""
+    return f"{name}--next"
+
+
+def previous_of(name: str) -> str:
+    """Under which name a vault holds the value that a secret had, until the rotation is over."""
+    return f"{name}--previous"
+
+
 class SecretStore(Protocol):
     """The vault. Values leave it only to be injected into a process or a connection."""
 

@@ -1,21 +1,22 @@
 """Bearer credentials: who asks. Owns the comparison; must not log or return a token.
 
-Tokens are compared by digest and in constant time, and every actor is compared with, so that the
-time of an answer tells neither a token's prefix nor whose it nearly was.
+Tokens are compared by digest and in constant time, and every one is compared with, so that the
+time of an answer tells neither a token's prefix nor whose it nearly was. An actor may have several
+while one is being rotated.
 """
 
 from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 
 class Credentials:
-    """Actors by bearer token."""
+    """Actors by bearer token; ``tokens`` are the ones that are accepted, by actor."""
 
-    def __init__(self, tokens: Mapping[str, str]) -> None:
-        self._digests = [(actor, _digest(token.encode())) for actor, token in tokens.items()]
+    def __init__(self, tokens: Mapping[str, Sequence[str]]) -> None:
+        self._digests = [(actor, _digest(token.encode())) for actor, accepted in tokens.items() for token in accepted]
 
     def actor(self, authorization: str | None) -> str | None:
         """The actor of an ``Authorization`` header, or None where it names nobody."""

@@ -3,13 +3,15 @@
 Owns: what a parameter may be, which answers are 404, and the audit row of each call. Must not: write
 SQL or compare credentials.
 
-Every path under ``/admin`` asks for a credential before anything else is looked at: 401 also for a
-path that does not exist. Ids have at most 256 characters and no NUL, as the contract has them;
+Every path but the three open ones asks for a credential before anything else is looked at: 401 also
+for a path that does not exist, and for one that the router takes to be a look-up although it is
+spelled otherwise (``//admin/…``). Ids have at most 256 characters and no NUL, as the contract has them;
 others cannot exist, so they are refused (400) without asking the database.
 """
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -25,6 +27,7 @@ from streamapp.api import queries
 from streamapp.api.audit import Audit
 from streamapp.api.auth import Credentials
 from streamapp.api.problems import Problem
+from streamapp.api.rate import NOBODY, Rate
 from streamapp.api.stats import Lag
 from streamapp.contract import ID_LIMIT
 
@@ -32,6 +35,8 @@ DEFAULT_LIMIT = 20
 MAX_LIMIT = 100
 #: What a path outside the table is called in metrics and in the audit trail.
 UNKNOWN_ROUTE = "unknown"
+#: What needs no credential, exactly as it is written.
+OPEN = frozenset({"/healthz", "/readyz", "/metrics"})
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
 _encode = msgspec.json.Encoder().encode
@@ -40,22 +45,27 @@ _encode = msgspec.json.Encoder().encode
 class Gate:
     """Middleware: the credential first, and afterwards the metric and the audit row."""
 
-    def __init__(self, credentials: Credentials, audit: Audit, seconds: Histogram) -> None:
+    def __init__(self, credentials: Credentials, rate: Rate, audit: Audit, seconds: Histogram) -> None:
         self._credentials = credentials
+        self._rate = rate
         self._audit = audit
         self._seconds = seconds
         self._series: dict[tuple[str, str, int], Histogram] = {}
 
     async def process_request(self, req: Request, resp: Response) -> None:
-        """401 without a credential, 503 where the call could not be audited."""
+        """401 without a credential, 429 over the rate, 503 where the call could not be audited."""
         req.context.begun = time.perf_counter()
         req.context.actor = None
-        if not (req.path.startswith("/admin/") or req.path == "/admin"):
+        if req.path in OPEN:
             return
         actor = self._credentials.actor(req.get_header("Authorization"))
+        wait = self._rate.take(actor or NOBODY, time.monotonic())
+        if wait:
+            self._audit.add_denied(actor or NOBODY, _method(req), _target(req), HTTPStatus.TOO_MANY_REQUESTS)
+            headers = {"Retry-After": str(math.ceil(wait))}
+            raise Problem(HTTPStatus.TOO_MANY_REQUESTS, "too-many-requests", "Ask less often.", headers)
         if actor is None:
-            if self._audit.has_room(denied=True):
-                self._audit.add("-", req.method[:16], req.path, 0, HTTPStatus.UNAUTHORIZED)
+            self._audit.add_denied(NOBODY, _method(req), _target(req), HTTPStatus.UNAUTHORIZED)
             headers = {"WWW-Authenticate": "Bearer"}
             raise Problem(HTTPStatus.UNAUTHORIZED, "no-credential", "A bearer credential is needed.", headers)
         if not self._audit.has_room():
@@ -65,7 +75,7 @@ class Gate:
     async def process_response(self, req: Request, resp: Response, resource: object, succeeded: bool) -> None:
         """Observe the request, and audit it where it had a credential."""
         status = resp.status_code
-        method = req.method if req.method in METHODS else "OTHER"
+        method = _method(req)
         route = req.uri_template or UNKNOWN_ROUTE
         key = (route, method, status)
         series = self._series.get(key)
@@ -74,7 +84,7 @@ class Gate:
         series.observe(time.perf_counter() - req.context.begun)
         if req.context.actor is not None:
             count = getattr(req.context, "result_count", 0)
-            self._audit.add(req.context.actor, f"{method} {route}", req.path, count, status)
+            self._audit.add(req.context.actor, f"{method} {route}", _target(req), count, status)
 
 
 class Lookups:
@@ -117,6 +127,15 @@ def add_routes(app: App[Request, Response], lookups: Lookups) -> None:
     app.add_route("/admin/tx/{tx_id}", lookups, suffix="tx")
     app.add_route("/admin/payment-orders/{order_id}", lookups, suffix="order")
     app.add_route("/admin/wallets/{wallet_id}/tx", lookups, suffix="wallet")
+
+
+def _method(req: Request) -> str:
+    return req.method if req.method in METHODS else "OTHER"
+
+
+def _target(req: Request) -> str:
+    """What was asked for: a wallet's window is a part of it."""
+    return f"{req.path}?{req.query_string}" if req.query_string else req.path
 
 
 def _id(text: str) -> str:

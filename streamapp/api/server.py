@@ -11,10 +11,8 @@ flushed, and the pool is closed.
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
-import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -24,19 +22,26 @@ import uvloop
 from falcon.asgi import App, Request, Response
 from prometheus_client import CollectorRegistry
 
-from streamapp import metrics
+from streamapp import logs, metrics
 from streamapp.api import problems
 from streamapp.api.audit import Audit
 from streamapp.api.auth import Credentials
+from streamapp.api.protocol import limited
+from streamapp.api.rate import Rate
 from streamapp.api.routes import Gate, Lookups, add_routes, plain
 from streamapp.api.stats import Lag, Stats
 from streamapp.settings import ApiSettings, Postgres, api_settings
 
-log = logging.getLogger(__name__)
-
 POOL_SIZE = 10
 GRACE_SECONDS = 10
 READY_SECONDS = 2.0
+#: With every answer. They are data for programs: no browser shall guess a type, keep, frame or run one.
+SECURITY_HEADERS = [
+    ("x-content-type-options", "nosniff"),
+    ("cache-control", "no-store"),
+    ("content-security-policy", "default-src 'none'; frame-ancestors 'none'"),
+    ("referrer-policy", "no-referrer"),
+]
 
 
 class Probes:
@@ -94,6 +99,24 @@ async def _keep_session(connection: asyncpg.Connection) -> None:
     """The pool's reset on release, left out."""
 
 
+class _Login:
+    """Opens connections with whichever of the two passwords the server takes, the last good one first."""
+
+    def __init__(self, passwords: Sequence[str]) -> None:
+        self._passwords = list(passwords)
+
+    async def __call__(self, *arguments: Any, **options: Any) -> asyncpg.Connection:
+        """What the pool asks for a new connection."""
+        for password in list(self._passwords):
+            try:
+                connection = await asyncpg.connect(*arguments, **options, password=password)
+            except asyncpg.InvalidPasswordError:
+                continue
+            self._passwords.sort(key=lambda one: one != password)
+            return connection
+        raise asyncpg.InvalidPasswordError("the server takes no password that this process has")
+
+
 def new_pool(postgres: Postgres) -> asyncpg.Pool:
     """The pool, not opened yet; connections are made when they are needed."""
     return asyncpg.create_pool(
@@ -101,7 +124,7 @@ def new_pool(postgres: Postgres) -> asyncpg.Pool:
         port=postgres.port,
         database=postgres.database,
         user=postgres.user,
-        password=postgres.password,
+        connect=_Login([p for p in (postgres.password, postgres.other_password) if p]),
         ssl=postgres.sslmode,
         min_size=0,
         max_size=POOL_SIZE,
@@ -119,7 +142,8 @@ def make_app(settings: ApiSettings, pool: asyncpg.Pool) -> App[Request, Response
     audit, lag = Audit(pool), Lag(pool)
     stats = Stats(pool, lag, settings.dlq_window_s, settings.pairs_settled_s)
     registry.register(stats)
-    gate = Gate(Credentials(settings.credentials), audit, metrics.request_seconds(registry))
+    rate = Rate(settings.limits.rate_per_s, settings.limits.burst)
+    gate = Gate(Credentials(settings.credentials), rate, audit, metrics.request_seconds(registry))
     app: App[Request, Response] = App()
     app.add_middleware(Lifespan(pool, audit))
     app.add_middleware(gate)
@@ -142,6 +166,10 @@ async def _serve(settings: ApiSettings) -> None:
         access_log=False,
         lifespan="on",
         server_header=False,
+        headers=SECURITY_HEADERS,
+        http=limited(settings.limits),
+        ws="none",
+        limit_concurrency=settings.limits.connections,
         proxy_headers=False,
         timeout_graceful_shutdown=GRACE_SECONDS,
     )
@@ -151,8 +179,6 @@ async def _serve(settings: ApiSettings) -> None:
 def main(arguments: list[str]) -> int:
     """Serve until SIGTERM (``python -m streamapp api``)."""
     settings = api_settings(os.environ)
-    logging.basicConfig(
-        stream=sys.stderr, level=settings.web.log_level, format="%(asctime)s %(levelname)s %(name)s %(message)s"
-    )
+    logs.to_stderr(settings.web.log_level)
     uvloop.run(_serve(settings))
     return 0

@@ -35,6 +35,8 @@ from tests.support.postgres import Database, PostgresServer, free_port
 CONNECTIONS = 32
 ROWS = 200_000
 TOKEN = "bench"
+# One client asks as much as it can: its rate is what is measured.
+UNLIMITED = {"API_RATE_PER_S": "1000000", "API_BURST": "1000000"}
 FILL = """
 INSERT INTO bo.payment_orders (order_id, user_id, merchant_name, amount, status, created_at, version, src)
 SELECT 'order-' || i, 'user-' || i %% 1000, 'merchant-' || i %% 50, 12.34, 'SETTLED', now(), 1, 'backfill'
@@ -155,7 +157,7 @@ def run_bare(env: dict[str, str], seconds: float) -> dict[str, float]:
 
 def run_api(env: dict[str, str], seconds: float, folder: Path) -> dict[str, float]:
     tokens = json.dumps({"bench": TOKEN})
-    api = Process("api", {**env, "API_CREDENTIALS": tokens, "LOG_LEVEL": "WARNING"}, folder)
+    api = Process("api", {**env, "API_CREDENTIALS": tokens, "LOG_LEVEL": "WARNING", **UNLIMITED}, folder)
     try:
         until(lambda: api.get("/readyz")[0] == 200)
         return measured(api.port, api.process.pid, seconds)

@@ -75,6 +75,22 @@ def test_a_deploy_that_was_cut_short_shows_and_is_mended(local: Local) -> None:
     assert apps.deploy(tiny("r2"), local.context).revision == "r2"
 
 
+def test_a_replica_that_does_not_serve_holds_the_next(local: Local, monkeypatch: pytest.MonkeyPatch) -> None:
+    local.make_group()
+    apps = local.target.apps
+    assert apps is not None
+    state = apps.deploy(tiny("r1", replicas=2), local.context)
+    wait_for(lambda: apps.ready("api") is None)
+    second = local.processes.status("api-1")
+    monkeypatch.setattr("engine.providers.local.apps._SERVES_S", 2.0)
+    with pytest.raises(Refused) as refused:
+        apps.deploy(tiny("r2", replicas=2, environment={"APP_REVISION": "r2", "READY_STATUS": "503"}), local.context)
+    assert refused.value.diagnostics[0].code == "replica-not-ready"
+    assert local.processes.status("api-1") == second
+    assert web.get(int(state.endpoints[1].rpartition(":")[2]), "/readyz")[0] == 200  # type: ignore[index]
+    assert apps.deploy(tiny("r2", replicas=2), local.context).revision == "r2"
+
+
 def test_readiness_is_what_the_app_says(local: Local) -> None:
     local.make_group()
     apps = local.target.apps

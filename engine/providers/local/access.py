@@ -35,9 +35,11 @@ class Access:
             yield connection
 
     @contextmanager
-    def administer(self, server: str, database: str = ADMIN) -> Iterator[Connection[tuple[Any, ...]]]:
-        """A connection of the administrator of `server`, with autocommit."""
-        with self._open(self._login(server, ADMIN, database)) as connection:
+    def administer(self, server: str, database: str = ADMIN,
+                   password: str | None = None) -> Iterator[Connection[tuple[Any, ...]]]:
+        """A connection of the administrator of `server`, with autocommit; `password` is another than the vault's."""
+        values = self._login(server, ADMIN, database)
+        with self._open(values | ({} if password is None else {"password": password})) as connection:
             connection.autocommit = True
             yield connection
 

@@ -13,12 +13,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from engine.model.diagnostic import Refused, error
 from engine.providers.base import AppSpec, AppState, Context, Progress
 from engine.providers.local import web
 from engine.providers.local.home import Home
 from engine.providers.local.processes import Processes, Program
 
 _KIND = "app"
+_SERVES_S = 60.0
+_SILENT_S = 5.0
 
 
 class Apps:
@@ -45,11 +48,38 @@ class Apps:
         self._drop_replicas(app.name, keep=app.replicas)
         for replica in range(app.replicas):
             context.emit(Progress(replica, app.replicas, "replicas"))
+            if replica:
+                self._hand_over(app.name, replica - 1, replica, context)
             self._run(app, replica, context)
         self._home.save_record(_KIND, app.name, _record(app, app.revision))
         state = self.describe(app.name)
         assert state is not None
         return state
+
+    def _hand_over(self, app: str, before: int, after: int, context: Context) -> None:
+        """Wait until the replica that was just restarted serves, where the next one does: between them somebody
+        answers at any moment. Refused where it does not come to serve; the next one is then left as it is."""
+        status = self._processes.status(_program(app, after))
+        if status is None or not status.running:
+            return
+        now = time.monotonic()
+        until, seen = now + _SERVES_S, now
+        while not self._serves(app, before):
+            now = time.monotonic()
+            if self._serves(app, after):
+                seen = now
+            elif now - seen > _SILENT_S:
+                return  # There is nothing to protect: it does not serve either.
+            if now > until or context.cancelled():
+                raise Refused([error(
+                    "replica-not-ready", f"{_program(app, before)} does not serve after its restart",
+                    f"{_program(app, after)} was left as it is",
+                    f"read its log, mend it, and apply again: txplan logs ENV {app}")])
+            time.sleep(0.1)
+
+    def _serves(self, app: str, replica: int) -> bool:
+        answer = web.get(self._home.port(_port_key(app, replica)), "/readyz")
+        return answer is not None and answer[0] == 200
 
     def _run(self, app: AppSpec, replica: int, context: Context) -> None:
         name = _program(app.name, replica)

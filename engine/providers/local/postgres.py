@@ -11,10 +11,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import psycopg
+from psycopg import sql
 
 from engine.model.diagnostic import Refused, error
 from engine.model.value import Attributes
-from engine.providers.base import ASIDE, Context, Foreign, Progress, SecretStore
+from engine.providers.base import ASIDE, Context, Foreign, Progress, SecretStore, previous_of
 from engine.providers.local import cluster
 from engine.providers.local.access import Access
 from engine.providers.local.cluster import Cluster
@@ -96,12 +97,28 @@ class PostgresType:
             server.initialise(cluster.verifier(password))
         elif (self._home.record(self.type, server.name) or {}).get("admin_fingerprint") != fingerprint:
             context.emit(Progress(note="changing the administrator's password"))
-            self._processes.stop(server.name)
-            server.set_password(cluster.verifier(password))
+            if not self._changed_online(server.name, secret, password):
+                self._processes.stop(server.name)
+                server.set_password(cluster.verifier(password))
             self._home.save_record(self.type, server.name, {
                 **(self._home.record(self.type, server.name) or {}), "admin_secret": secret,
                 "admin_fingerprint": fingerprint})
         return fingerprint
+
+    def _changed_online(self, name: str, secret: str, password: str) -> bool:
+        """Whether the running server took the new password by the old one, which the vault keeps while it is rotated;
+        without that the server has to be stopped for it."""
+        former = previous_of(secret)
+        if not self._up(name) or self._secrets.describe(former) is None:
+            return False
+        try:
+            with self._access.administer(name, password=self._secrets.get(former)) as connection:
+                connection.execute(sql.SQL("ALTER ROLE {} PASSWORD {}").format(
+                    sql.Identifier(cluster.ADMIN), sql.Literal(cluster.verifier(password))))
+        except Refused:
+            # It may have taken the new one already, and been cut off before that was recorded.
+            return self.ready(name) is None
+        return True
 
     def _reload(self, name: str, context: Context) -> None:
         # Started a moment ago with everything else, it may still be recovering.

@@ -1,0 +1,111 @@
+"""How `txplan secret rotate` runs: read what is live, show the stages, ask, lock, carry out."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from engine.cli.common import AtHand, at_hand, out, painter, plan_path, say, state_dir
+from engine.cli.running import stopping
+from engine.model.diagnostic import Refused, error
+
+if TYPE_CHECKING:
+    from engine.kinds.rotating import Rotation
+    from engine.model.address import Address
+    from engine.model.event import Event
+    from engine.providers.base import Context
+
+
+def rotate(env: str, name: str, *, overlap: timedelta, approved: bool, as_json: bool) -> int:
+    """The exit code."""
+    from engine.applying.journal import Journal
+    from engine.applying.rotation import bring, carry_out
+    from engine.kinds.rotating import plan_rotation
+
+    hand = at_hand(manifest_of(env), as_json=as_json)
+
+    def up_to_date(address: Address, context: Context) -> None:
+        bring(address, hand.graph.steps, hand.kinds, hand.capabilities, context)
+
+    def planned() -> Rotation:
+        return plan_rotation(name, hand.graph.steps, hand.capabilities, up_to_date, overlap)
+
+    _show(planned(), hand, as_json=as_json)
+    if not approved:
+        _ask()
+    journal = Journal(state_dir() / "journal" / f"{hand.environment.name}.jsonl")
+    with hand.capabilities.lock.acquire(f"secret rotate {name}"), stopping() as stop:
+        # Read again: while somebody was thinking, another may have gone on with it.
+        rotation = planned()
+        with _told(as_json=as_json) as tell:
+            code = carry_out(rotation, hand.environment.name, journal, tell, stop)
+    if not as_json:
+        say(f"{name} of {hand.environment.name} is rotated." if code == 0 else
+            f"It goes on from there: txplan secret rotate {env} {name}")
+    return code
+
+
+def manifest_of(env: str) -> Path:
+    """The manifest of ENV, a path or the name of an environment that was planned here."""
+    from engine.planning.planfile import load_plan
+
+    path = Path(env)
+    if path.suffix in (".yaml", ".yml") or path.is_file():
+        return path
+    stored = plan_path(env)
+    if not stored.is_file():
+        raise Refused([error("unknown-environment", f"No environment {env!r} was planned here.",
+                             mend="Name its manifest.")])
+    manifest = Path(load_plan(stored).manifest_file)
+    if not manifest.is_file():
+        raise Refused([error("no-manifest", f"The manifest of {env}, {manifest}, is not found from here.",
+                             mend="Name the manifest in place of the environment.")])
+    return manifest
+
+
+def _show(rotation: Rotation, hand: AtHand, *, as_json: bool) -> None:
+    if as_json:
+        out(json.dumps({"event": "Rotation", "secret": rotation.secret, "environment": hand.environment.name,
+                        "goes_on": rotation.begun, "notes": list(rotation.notes),
+                        "stages": [{"name": s.name, "text": s.text} for s in rotation.stages]}) + "\n")
+        return
+    paint = painter()
+    goes_on = "; it goes on where an earlier one was cut off" if rotation.begun else ""
+    out(f"Rotation of {paint(rotation.secret, 'strong')} in {hand.environment.name}{goes_on}\n\n")
+    for number, stage in enumerate(rotation.stages, 1):
+        out(f"  {number}  {stage.name:<8} {stage.text}\n")
+    for note in rotation.notes:
+        out(f"\n{paint('note', 'warn')}  {note}\n")
+    out("\n")
+
+
+def _ask() -> None:
+    if not sys.stdin.isatty():
+        raise Refused([error("no-terminal", "There is no terminal to ask on.", mend="Add --auto-approve")])
+    if not click.confirm("Rotate it?", default=False, err=True):
+        raise Refused([error("not-approved", "Nothing was changed.")])
+
+
+@contextlib.contextmanager
+def _told(*, as_json: bool) -> Iterator[Callable[[Event], None]]:
+    from engine.model.event import StepProgress
+    from engine.render import events
+
+    paint, before = painter(), ""
+
+    def line(event: Event) -> None:
+        nonlocal before
+        if isinstance(event, StepProgress) and event.note and event.note != before:
+            before = event.note
+            out(f"         {event.note}\n")
+        elif (text := events.as_line(event, paint)) is not None:
+            out(text + "\n")
+
+    yield (lambda event: out(events.as_json(event) + "\n")) if as_json else line
