@@ -89,8 +89,9 @@ class PostgresServer:
 
     @classmethod
     @contextmanager
-    def started(cls) -> Iterator[PostgresServer]:
-        folder = Path(tempfile.mkdtemp(prefix="txplan-pg-"))
+    def started(cls, under: Path | None = None) -> Iterator[PostgresServer]:
+        """A new cluster; its files lie under that folder where one is given."""
+        folder = Path(tempfile.mkdtemp(prefix="txplan-pg-", dir=under))
         server = cls(folder)
         try:
             server._initialise()
