@@ -25,7 +25,7 @@ from prometheus_client import CollectorRegistry
 
 from streamapp import metrics, store
 from streamapp.consumer.batches import BatchAbandoned, Fetched, Owner
-from streamapp.consumer.faults import Fault, classify
+from streamapp.consumer.faults import Fault, classify, plain
 from streamapp.consumer.health import Health
 from streamapp.consumer.progress import Place, Positions, watermarks
 from streamapp.contract import ContractViolation, decode_ledger, decode_order
@@ -108,7 +108,7 @@ class BatchWriter(Service):
                     case Fault.DATA:
                         await self._put_aside(envelopes, error)
                     case Fault.FATAL:
-                        raise WriterFault(f"the batch cannot be written: {_plain(error)}") from None
+                        raise WriterFault(f"the batch cannot be written: {plain(error)}") from None
         self.positions.places.update(places)
         self.health.advanced()
         self._count(books)
@@ -144,7 +144,7 @@ class BatchWriter(Service):
             self.health.database_fault = None
         except Exception as error:
             if classify(error) is not Fault.TRANSIENT:
-                raise WriterFault(f"progress cannot be booked: {_plain(error)}") from None
+                raise WriterFault(f"progress cannot be booked: {plain(error)}") from None
             self._note(error)
 
     def _decode(self, batch: Fetched) -> list[Envelope]:
@@ -183,8 +183,8 @@ class BatchWriter(Service):
             else:
                 low = middle
         if low >= high or not await self._refuses(conn, envelopes[low:high]):
-            raise WriterFault(f"the batch is refused, and none of its records alone: {_plain(error)}")
-        detail = f"refused by the database: {_plain(error)}"
+            raise WriterFault(f"the batch is refused, and none of its records alone: {plain(error)}")
+        detail = f"refused by the database: {plain(error)}"
         envelopes[low] = envelopes[low]._replace(body=ContractViolation("store_refused", detail))
         log.warning("put aside: %s/%s offset %s", *envelopes[low][:3])
 
@@ -214,7 +214,7 @@ class BatchWriter(Service):
 
     def _note(self, error: Exception) -> None:
         if self.health.database_fault is None:
-            log.warning("the database is not there: %s", _plain(error))
+            log.warning("the database is not there: %s", plain(error))
         self.health.database_fault = type(error).__name__
 
     async def _connected(self) -> Connection:
@@ -236,10 +236,3 @@ class BatchWriter(Service):
         for (topic, partition), counts in books.items():
             for outcome in OUTCOMES:
                 self._records.labels(topic, str(partition), outcome).inc(getattr(counts, outcome))
-
-
-def _plain(error: BaseException) -> str:
-    """An error without the row that caused it: DETAIL and CONTEXT may show data."""
-    if isinstance(error, psycopg.Error) and error.sqlstate:
-        return f"{error.sqlstate} {error.diag.message_primary or type(error).__name__}"
-    return type(error).__name__

@@ -66,11 +66,14 @@ class PostgresWire:
         return ""
 
 
-class KafkaWire:
-    """Kafka's protocol. Kinds: `fetched` brings ledger records, `commit` is a request to commit, `committed` its answer."""
+#: Kafka's API keys: of a commit's request and answer, of a fetch, and of the answers that name brokers.
+_COMMITS = {("request", 8): "commit", ("response", 8): "committed"}
+_FETCH = 1
+_NAMING_BROKERS = frozenset({3, 10, 60})
 
-    _NAMES = {("request", 8): "commit", ("response", 8): "committed"}
-    _WITH_ADDRESSES = frozenset({3, 10, 60})
+
+class KafkaWire:
+    """Kafka's protocol. Kinds: `fetched` brings ledger records, `commit` asks for a commit, `committed` grants it."""
 
     def __init__(self, there: int, here: int) -> None:
         self._there, self._here = (HOST + port.to_bytes(4, "big") for port in (there, here))
@@ -83,10 +86,10 @@ class KafkaWire:
             link.asked[body[4:8]] = api
         else:
             api = link.asked.pop(body[:4], -1)
-            if api in self._WITH_ADDRESSES:
+            if api in _NAMING_BROKERS:
                 body = body.replace(self._there, self._here)
-        kind = self._NAMES.get((side, api), "")
-        if side == "response" and api == 1 and b"tx_id" in body:
+        kind = _COMMITS.get((side, api), "")
+        if side == "response" and api == _FETCH and b"tx_id" in body:
             kind = "fetched"
         return Frame(side, kind, size + body)
 

@@ -72,7 +72,7 @@ def test_odd_and_huge_records(road: Road) -> None:
             road.feeder.raw(road.ledger, key.encode(), raw)
         for raw in BROKEN:
             road.feeder.broken(road.ledger, raw)
-    assert road.one("SELECT amount FROM bo.ledger_entries WHERE tx_id = 'most-money'") == Decimal("-9999999999999999.99")
+    assert road.one("SELECT min(amount) FROM bo.ledger_entries") == Decimal("-9999999999999999.99")
 
 
 def test_a_row_that_only_the_database_refuses(road: Road) -> None:

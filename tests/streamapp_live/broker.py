@@ -52,7 +52,8 @@ class Broker:
         names = (f"{LEDGER}.{suffix}", f"{ORDER}.{suffix}")
         # Held, since the client's end would end its requests.
         admin = AdminClient({"bootstrap.servers": self.bootstrap, "log_level": 0})
-        for future in admin.create_topics([NewTopic(name, partitions, 1, config=dict(config or {})) for name in names]).values():
+        wanted = [NewTopic(name, partitions, 1, config=dict(config or {})) for name in names]
+        for future in admin.create_topics(wanted).values():
             future.result(20)
         return names
 
