@@ -10,10 +10,10 @@ import psycopg
 import pytest
 from psycopg.rows import TupleRow
 
+from tests.streamapp_live.worker import until
 from tests.support import jobs
 from tests.support.jobs import Finished
 from tests.support.postgres import Database
-from tests.streamapp_live.worker import until
 
 Owner = psycopg.Connection[TupleRow]
 HUBS = {"HUB_LEDGER": "ledger", "HUB_ORDER": "orders", "KAFKA_BOOTSTRAP": "127.0.0.1:1"}
