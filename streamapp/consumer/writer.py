@@ -96,17 +96,22 @@ class BatchWriter(Service):
         places = {
             tp: self.positions.applied(tp, rows[-1].offset + 1, rows[-1].timestamp / 1000) for tp, rows in batch.items()
         }
-        pause = FIRST_PAUSE
+        pause, refused = FIRST_PAUSE, None
         while True:
             try:
+                if refused is not None:
+                    await self._put_aside(envelopes, refused, owner)
+                    refused = None
                 books = await self._write_once(envelopes, places)
                 break
+            except (WriterFault, BatchAbandoned):
+                raise
             except Exception as error:
                 match classify(error):
                     case Fault.TRANSIENT:
                         pause = await self._wait(error, owner, pause)
                     case Fault.DATA:
-                        await self._put_aside(envelopes, error)
+                        refused = error
                     case Fault.FATAL:
                         raise WriterFault(f"the batch cannot be written: {plain(error)}") from None
         self.positions.places.update(places)
@@ -168,35 +173,52 @@ class BatchWriter(Service):
         self.health.database_fault = None
         return books
 
-    async def _put_aside(self, envelopes: list[Envelope], error: Exception) -> None:
-        """Turn the first record that the database refuses alone into a violation, by halving the batch.
+    async def _put_aside(self, envelopes: list[Envelope], error: Exception, owner: Owner) -> None:
+        """Turn every record that the database refuses alone into a violation, by halving the batch.
 
-        Each trial runs the real write in a transaction that is rolled back. Where no record is refused
-        alone, the fault is none of the data's and the worker stops.
+        Each trial runs the real write and takes it back. Where no record is refused alone, the fault is
+        none of the data's and the worker stops.
         """
         conn = await self._connected()
-        low, high = 0, len(envelopes)
-        while high - low > 1:
-            middle = (low + high) // 2
-            if await self._refuses(conn, envelopes[low:middle]):
-                high = middle
-            else:
-                low = middle
-        if low >= high or not await self._refuses(conn, envelopes[low:high]):
+        async with conn.transaction(force_rollback=True):
+            found = await self._search(conn, envelopes, 0, len(envelopes), owner)
+        if not found:
             raise WriterFault(f"the batch is refused, and none of its records alone: {plain(error)}")
-        detail = f"refused by the database: {plain(error)}"
-        envelopes[low] = envelopes[low]._replace(body=ContractViolation("store_refused", detail))
-        log.warning("put aside: %s/%s offset %s", *envelopes[low][:3])
 
-    async def _refuses(self, conn: Connection, part: Sequence[Envelope]) -> bool:
+    async def _search(self, conn: Connection, envelopes: list[Envelope], low: int, high: int, owner: Owner) -> int:
+        """How many records of a part that is refused were put aside. All are found at once: one after the other, each
+        would cost the whole batch again, and a flood of them would stop the stream."""
+        if high - low == 1:
+            refusal = await self._refusal(conn, envelopes[low:high], owner)
+            if refusal is None:
+                return 0
+            violation = ContractViolation("store_refused", f"refused by the database: {plain(refusal)}")
+            envelopes[low] = envelopes[low]._replace(body=violation)
+            log.warning("put aside: %s/%s offset %s", *envelopes[low][:3])
+            return 1
+        middle, found = (low + high) // 2, 0
+        left = await self._refusal(conn, envelopes[low:middle], owner)
+        if left is not None:
+            found = await self._search(conn, envelopes, low, middle, owner)
+        # Where the left half is taken, what is refused lies in the right one.
+        if left is None or await self._refusal(conn, envelopes[middle:high], owner):
+            found += await self._search(conn, envelopes, middle, high, owner)
+        return found
+
+    async def _refusal(self, conn: Connection, part: Sequence[Envelope], owner: Owner) -> psycopg.Error | None:
+        """Why the database refuses a part of a batch, None where it takes it."""
+        self.health.turned()
+        self.health.advanced()
+        if not owner.keep_trying:
+            raise BatchAbandoned
         try:
             async with conn.transaction(force_rollback=True):
                 await store.apply_batch(conn, part, Progress(self.settings.group))
         except psycopg.Error as error:
             if classify(error) is not Fault.DATA:
                 raise
-            return True
-        return False
+            return error
+        return None
 
     async def _wait(self, error: Exception, owner: Owner, pause: float) -> float:
         """Note a passing fault and wait; the next pause. ``BatchAbandoned`` where the partitions go."""

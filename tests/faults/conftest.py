@@ -40,6 +40,13 @@ def broker() -> Iterator[Broker]:
 
 
 @pytest.fixture(scope="session")
+def forgetful() -> Iterator[Broker]:
+    """A broker that loses its last second when it is killed."""
+    with Broker.started("noida") as broker:
+        yield broker
+
+
+@pytest.fixture(scope="session")
 def lane(server: PostgresServer, broker: Broker) -> Iterator[Lane]:
     with TemporaryDirectory(prefix="txplan-faults-") as folder:
         lane = Lane(server, broker, Path(folder))

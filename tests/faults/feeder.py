@@ -32,7 +32,7 @@ Place = tuple[str, int, int]
 class Feeder:
     """Publishes payments in a thread of its own: disordered, doubled, updated, and with a share of poison."""
 
-    def __init__(self, bootstrap: str, ledger: str, order: str) -> None:
+    def __init__(self, bootstrap: str, ledger: str, order: str, idempotent: bool) -> None:
         self.ledger, self.order = ledger, order
         self.truth: dict[str, dict[str, Row]] = {ledger: {}, order: {}}
         self.poison: dict[Place, bytes] = {}
@@ -49,7 +49,7 @@ class Feeder:
         self._go, self._end = threading.Event(), threading.Event()
         self._turn, self._lock = threading.Lock(), threading.Lock()
         self._producer = Producer({
-            "bootstrap.servers": bootstrap, "enable.idempotence": True, "linger.ms": 10, "log_level": 0,
+            "bootstrap.servers": bootstrap, "enable.idempotence": idempotent, "linger.ms": 10, "log_level": 0,
             "message.timeout.ms": 240_000, "message.max.bytes": 16_000_000, "reconnect.backoff.max.ms": 500,
         })  # fmt: skip
         self._thread = threading.Thread(target=self._run, daemon=True)

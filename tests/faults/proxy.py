@@ -40,7 +40,7 @@ class Frame:
 
 class PostgresWire:
     """PostgreSQL's protocol 3. Kinds: `copy` begins to stage a batch, `staged` ends it, `commit` asks for its commit,
-    `committed` grants it; only of transactions that staged rows."""
+    `committed` grants it, `rollback` gives it up; only of transactions that staged rows."""
 
     def read(self, side: str, stream: IO[bytes], link: Link) -> Frame:
         begun = b"" if side == "request" and not link.started else _exactly(stream, 1)
@@ -63,6 +63,8 @@ class PostgresWire:
         if begun == b"Q" and body.startswith(b"COMMIT") and link.staged:
             link.committing = True
             return "commit"
+        if begun == b"Q" and body.startswith(b"ROLLBACK") and link.staged:
+            return "rollback"
         return ""
 
 

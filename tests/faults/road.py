@@ -6,11 +6,14 @@ not compute an expectation by the code under test.
 
 from __future__ import annotations
 
+import signal
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 from tests.faults.feeder import Feeder, Row
 from tests.faults.proxy import KafkaWire, PostgresWire, Proxy
@@ -35,9 +38,11 @@ class Road(Stage):
     def __init__(
         self, server: PostgresServer, broker: Broker, folder: Path, to_postgres: Proxy, to_broker: Proxy
     ) -> None:
-        super().__init__(server, broker, folder, _CONFIG if broker.engine == "apache" else None)
+        keeps = broker.engine == "apache"
+        super().__init__(server, broker, folder, _CONFIG if keeps else None)
         self.to_postgres, self.to_broker = to_postgres, to_broker
-        self.feeder = Feeder(broker.bootstrap, self.ledger, self.order)
+        # A broker that forgets breaks off a series of idempotent records for good.
+        self.feeder = Feeder(broker.bootstrap, self.ledger, self.order, idempotent=keeps)
         self.members: list[Process] = []
         self.door: Process | None = None
         self.sound = True
@@ -163,3 +168,18 @@ class Lane:
         if self._open is not None:
             self._open.__exit__(None, None, None)
             self._open = None
+
+
+def everything(server: PostgresServer, number: int) -> None:
+    """Signal the postmaster, before it could mend anything, and all its children."""
+    postmaster = psutil.Process(server.process.pid)
+    family = [postmaster, *postmaster.children(recursive=True)]
+    for process in family:
+        with suppress(psutil.NoSuchProcess):
+            process.send_signal(number)
+
+
+def kill_all(server: PostgresServer) -> None:
+    """kill -9 of every process of the server, as when its machine loses power."""
+    everything(server, signal.SIGKILL)
+    server.process.wait(30)

@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
 import pytest
 
-from tests.faults.road import Road
+from tests.faults.road import Road, everything, kill_all
 from tests.streamapp_live.broker import Broker
 from tests.streamapp_live.stage import TOKEN
 from tests.streamapp_live.worker import until
@@ -20,19 +20,6 @@ from tests.support.postgres import PostgresServer
 
 full = pytest.mark.full
 DISK = 400 << 20
-
-
-def everything(server: PostgresServer, number: int) -> None:
-    """Signal the postmaster and all its children at once."""
-    family = [*psutil.Process(server.process.pid).children(recursive=True), psutil.Process(server.process.pid)]
-    for process in family:
-        process.send_signal(number)
-
-
-def kill_all(server: PostgresServer) -> None:
-    """kill -9 of every process of the server, as when its machine loses power."""
-    everything(server, signal.SIGKILL)
-    server.process.wait(30)
 
 
 def test_postgres_killed(road: Road) -> None:
@@ -50,7 +37,8 @@ def test_postgres_killed(road: Road) -> None:
     until(lambda: road.one("SELECT count(*) FROM bo.admin_audit_logs WHERE status = 503") == 1)
 
 
-@pytest.mark.parametrize("seconds", [5, pytest.param(60, marks=full)])
+@full
+@pytest.mark.parametrize("seconds", [5, 60])
 def test_postgres_frozen(road: Road, seconds: int) -> None:
     with road.fault(f"PostgreSQL frozen for {seconds} s (SIGSTOP)"):
         everything(road.server, signal.SIGSTOP)
@@ -67,6 +55,7 @@ def test_postgres_stopped_for_a_minute(road: Road) -> None:
         road.server.start()
 
 
+@full
 def test_broker_killed(road: Road) -> None:
     with road.fault("Apache Kafka killed, kill -9"):
         road.broker.server.kill()
@@ -92,18 +81,20 @@ def test_api_killed(road: Road) -> None:
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of its own, which a test may fill."""
-    place = tmp_path / "disk"
-    place.mkdir()
+def small_disk() -> Iterator[Path]:
+    """A file system of its own, which a test may fill, and which the server's user may reach."""
+    place = Path(tempfile.mkdtemp(prefix="txplan-disk-"))
+    place.chmod(0o755)
     command = ["mount", "-t", "tmpfs", "-o", f"size={DISK}", "txplan-faults", str(place)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
+        place.rmdir()
         pytest.skip(f"no file system can be mounted here: {done.stderr.strip()}")
     try:
         yield place
     finally:
         subprocess.run(["umount", "--lazy", str(place)], check=False)
+        place.rmdir()
 
 
 @full
@@ -122,15 +113,16 @@ def test_full_disk(broker: Broker, small_disk: Path, tmp_path: Path) -> None:
                 server.start()
 
 
-def test_broker_that_loses_its_last_second(tmp_path: Path, server: PostgresServer) -> None:
+def test_broker_that_loses_its_last_second(server: PostgresServer, forgetful: Broker, tmp_path: Path) -> None:
     """noida forgets what it acknowledged a moment ago; the source says it again, at offsets that were used before."""
-    with Broker.started("noida") as broker, Road.open(server, broker, tmp_path) as road:
-        road.flowing()
-        with road.fault("a broker loses its last second (noida, kill -9)"):
-            broker.server.settle()
-            since = time.monotonic() - 5
-            time.sleep(0.5)
-            broker.server.kill()
-            road.feeder.acknowledged.clear()
-            broker.server.start()
-            road.feeder.again(since)
+    with (
+        Road.open(server, forgetful, tmp_path) as road,
+        road.fault("a broker loses its last second (noida, kill -9)"),
+    ):
+        forgetful.server.settle()
+        since = time.monotonic() - 5
+        time.sleep(0.5)
+        forgetful.server.kill()
+        road.feeder.acknowledged.clear()
+        forgetful.server.start()
+        road.feeder.again(since)

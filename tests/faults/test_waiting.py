@@ -17,12 +17,11 @@ from tests.support.postgres import PostgresServer
 
 
 @pytest.fixture
-def alone(tmp_path: Path) -> Iterator[Stage]:
-    """A stage with a database and a broker of its own, which the test may end."""
-    with PostgresServer.started() as server, Broker.started() as broker:
-        stage = Stage(server, broker, tmp_path)
-        yield stage
-        stage.end()
+def alone(server: PostgresServer, forgetful: Broker, tmp_path: Path) -> Iterator[Stage]:
+    """A stage without load."""
+    stage = Stage(server, forgetful, tmp_path)
+    yield stage
+    stage.end()
 
 
 def test_sigterm_ends_a_consumer_that_waits_for_the_database(alone: Stage) -> None:
@@ -32,6 +31,7 @@ def test_sigterm_ends_a_consumer_that_waits_for_the_database(alone: Stage) -> No
     until(lambda: consumer.get("/readyz")[0] == 503)
     assert consumer.terminate() == 0
     assert alone.committed() == {}
+    alone.server.start()
 
 
 def test_starts_before_its_broker(alone: Stage) -> None:
