@@ -22,7 +22,7 @@ from streamapp import report, store
 from streamapp.consumer.faults import Fault, classify, plain
 from streamapp.contract import ContractViolation, Record, decode_ledger, decode_order
 from streamapp.report import JobError
-from streamapp.settings import Kafka, kafka_settings, postgres_settings
+from streamapp.settings import hub_settings, postgres_settings
 from streamapp.store import Counts, Envelope, Progress
 
 BATCH: Final = 500
@@ -68,7 +68,7 @@ def main(_: list[str]) -> int:
         spec = msgspec.json.decode(os.environ.get("REPLAY_SPEC", "{}"), type=Spec)
     except msgspec.MsgspecError as problem:
         raise JobError("bad-spec", "REPLAY_SPEC is not usable", str(problem)) from None
-    replay = _Replay(spec, kafka_settings(os.environ))
+    replay = _Replay(spec, *hub_settings(os.environ))
     try:
         asyncio.run(replay.run())
     except psycopg.Error as problem:
@@ -83,11 +83,11 @@ def main(_: list[str]) -> int:
 class _Replay:
     """One run over the letters, by topic and age; `total` is what became of them."""
 
-    def __init__(self, spec: Spec, kafka: Kafka) -> None:
+    def __init__(self, spec: Spec, ledger: str, order: str) -> None:
         self._spec = spec
         self._decoders: dict[str, Callable[[bytes | None], Record]] = {
-            kafka.hub_ledger: decode_ledger,
-            kafka.hub_order: decode_order,
+            ledger: decode_ledger,
+            order: decode_order,
         }
         self.total = Counts()
 

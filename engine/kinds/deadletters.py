@@ -119,8 +119,7 @@ def replay(needs: Needs, chosen: Filter, actor: str, context: Context) -> Mappin
              for key, value in asdict(chosen).items() if value is not None}
     result = run_job(needs.jobs, Address("dlq", "replay"), [sys.executable, "-m", "streamapp", "replay"],
                      {**hubs, "REPLAY_SPEC": json.dumps(given)},
-                     {**needs.database.client_environment(wiring.CONSUMER_ROLE),
-                      **needs.broker.client_environment()}, context)
+                     needs.database.client_environment(wiring.CONSUMER_ROLE), context)
     with _reading(needs.database) as connection:
         connection.execute(_AUDIT, (actor, "dlq replay", json.dumps(given), int(result["replayed"])))
     return result

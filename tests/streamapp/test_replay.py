@@ -16,7 +16,7 @@ from tests.support.jobs import Finished
 from tests.support.postgres import Database
 
 Owner = psycopg.Connection[TupleRow]
-HUBS = {"HUB_LEDGER": "ledger", "HUB_ORDER": "orders", "KAFKA_BOOTSTRAP": "127.0.0.1:1"}
+HUBS = {"HUB_LEDGER": "ledger", "HUB_ORDER": "orders"}
 ENTRY = {"wallet_id": "w", "type": "PAYMENT", "amount": "5.00", "event_time": "2026-01-01T00:00:00Z", "version": 3}
 ORDER = {"amount": "5.00", "status": "PAID", "created_at": "2026-01-01T00:00:00Z"}
 AT = datetime(2026, 3, 1, tzinfo=UTC)
