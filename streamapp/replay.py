@@ -138,8 +138,8 @@ class _Replay:
         place = {"after_topic": after[0], "after_id": after[1], "limit": limit}
         rows = await (await conn.execute(_TAKE, filters | place)).fetchall()
         return [
-            Letter(id_, Envelope(topic, *at, key, payload, refused or self._decode(topic, payload)))
-            for id_, topic, *at, key, payload in rows
+            Letter(id_, Envelope(topic, partition, offset, key, payload, refused or self._decode(topic, payload)))
+            for id_, topic, partition, offset, key, payload in rows
             if topic == rows[0][1]
         ]
 
