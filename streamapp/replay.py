@@ -13,7 +13,8 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable, Sequence
-from typing import Final, NamedTuple
+from datetime import datetime
+from typing import Annotated, Final, NamedTuple
 
 import msgspec
 import psycopg
@@ -45,14 +46,17 @@ FROM unnest(%b::int8[], %b::text[], %b::text[]) AS u(i, c, d)
 WHERE e.id = u.i AND (e.error_class, e.error_detail) <> (u.c, u.d)"""
 
 
+_Time = Annotated[datetime, msgspec.Meta(tz=True)]
+
+
 class Spec(msgspec.Struct, forbid_unknown_fields=True):
-    """What REPLAY_SPEC says: which of the unresolved letters; times are ISO-8601 with a zone, `until` is exclusive."""
+    """What REPLAY_SPEC says: which of the unresolved letters. Times have a zone, and `until` is exclusive."""
 
     ids: list[int] | None = None
     error_class: str | None = None
     topic: str | None = None
-    since: str | None = None
-    until: str | None = None
+    since: _Time | None = None
+    until: _Time | None = None
 
 
 class Letter(NamedTuple):
