@@ -278,5 +278,5 @@ def test_any_interleaving_ends_as_the_model_says(module_database: Database) -> N
     Machine.database = module_database
     run_state_machine_as_test(  # type: ignore[no-untyped-call]
         Machine,
-        settings=settings(max_examples=40, stateful_step_count=25, suppress_health_check=list(HealthCheck)),
+        settings=settings(max_examples=15, stateful_step_count=25, suppress_health_check=list(HealthCheck)),
     )
