@@ -4,7 +4,7 @@ MANIFEST ?= manifests/dev-kim.yaml
 BIN := .venv/bin
 INSTALLED := .venv/installed
 
-.PHONY: up down test check audit bench lock install clean
+.PHONY: up down test faults check audit bench lock install clean
 
 up: $(INSTALLED)  ## Install, and bring $(MANIFEST) up to green gates.
 	$(BIN)/txplan apply $(MANIFEST) --auto-approve
@@ -14,6 +14,9 @@ down: $(INSTALLED)  ## Destroy $(MANIFEST).
 
 test: $(INSTALLED)  ## Install, and run every test.
 	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
+
+faults: $(INSTALLED)  ## Put the running service through every fault, and print how long each took to recover from.
+	FAULTS=all $(BIN)/pytest tests/faults
 
 check: $(INSTALLED)  ## Style, types and the lines between packages.
 	$(BIN)/ruff check .

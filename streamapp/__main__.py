@@ -21,6 +21,7 @@ JOBS = {
     "api": "streamapp.api.server:main",
     "smoke": "streamapp.smoke:main",
     "load": "streamapp.load:main",
+    "replay": "streamapp.replay:main",
 }
 
 

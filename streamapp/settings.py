@@ -198,6 +198,7 @@ class Reader:
     def kafka(self) -> Kafka:
         protocol = self.choice("KAFKA_SECURITY_PROTOCOL", PROTOCOLS, "PLAINTEXT")
         sasl = protocol.startswith("SASL")
+        ledger, order = self.hubs()
         return Kafka(
             bootstrap=self.text("KAFKA_BOOTSTRAP"),
             security_protocol=protocol,
@@ -205,8 +206,14 @@ class Reader:
             sasl_username=self.text("KAFKA_SASL_USERNAME") if sasl else None,
             sasl_password=self.text("KAFKA_SASL_PASSWORD") if sasl else None,
             ssl_cafile=self.optional("KAFKA_SSL_CAFILE"),
-            hub_ledger=self.text("HUB_LEDGER", "ledger.entry.upserted"),
-            hub_order=self.text("HUB_ORDER", "payment.order.upserted"),
+            hub_ledger=ledger,
+            hub_order=order,
+        )
+
+    def hubs(self) -> tuple[str, str]:
+        return (
+            self.text("HUB_LEDGER", "ledger.entry.upserted"),
+            self.text("HUB_ORDER", "payment.order.upserted"),
         )
 
     def limits(self) -> Limits:
@@ -235,6 +242,11 @@ def postgres_settings(env: Mapping[str, str], prefix: str = "") -> Postgres:
     settings = reader.postgres(prefix)
     reader.check()
     return settings
+
+
+def hub_settings(env: Mapping[str, str]) -> tuple[str, str]:
+    """The names of the two topics, for a job that has no business with the broker: ledger entries, orders."""
+    return Reader(env).hubs()
 
 
 def kafka_settings(env: Mapping[str, str]) -> Kafka:

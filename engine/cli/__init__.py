@@ -21,7 +21,7 @@ from engine.discovery import module_names
 
 _SECTIONS = {"Write": ("init", "validate", "schema", "graph"),
              "Change": ("plan", "show", "diff", "apply", "promote", "destroy", "recreate", "extend", "reap", "unlock"),
-             "Watch": ("list", "drift", "snapshot", "status", "cutover", "logs", "history", "evidence", "feed",
+             "Watch": ("list", "drift", "snapshot", "status", "cutover", "logs", "history", "evidence", "feed", "dlq",
                        "secret", "audit", "guardrails")}
 
 

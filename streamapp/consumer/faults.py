@@ -1,6 +1,6 @@
 """Which database faults pass by themselves, which lie in the data, and which neither.
 
-Owns: the classification by SQLSTATE. Must not: retry or write.
+Owns: the classification by SQLSTATE, and what may be told of a fault. Must not: retry or write.
 """
 
 from __future__ import annotations
@@ -42,3 +42,10 @@ def classify(error: BaseException) -> Fault:
     if state[:2] in _TRANSIENT_CLASSES or state in _TRANSIENT_STATES:
         return Fault.TRANSIENT
     return Fault.DATA if state[:2] in _DATA_CLASSES else Fault.FATAL
+
+
+def plain(error: BaseException) -> str:
+    """An error without the row that caused it: DETAIL and CONTEXT may show data."""
+    if isinstance(error, psycopg.Error) and error.sqlstate:
+        return f"{error.sqlstate} {error.diag.message_primary or type(error).__name__}"
+    return type(error).__name__

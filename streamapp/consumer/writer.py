@@ -25,7 +25,7 @@ from prometheus_client import CollectorRegistry
 
 from streamapp import metrics, store
 from streamapp.consumer.batches import BatchAbandoned, Fetched, Owner
-from streamapp.consumer.faults import Fault, classify
+from streamapp.consumer.faults import Fault, classify, plain
 from streamapp.consumer.health import Health
 from streamapp.consumer.progress import Place, Positions, watermarks
 from streamapp.contract import ContractViolation, decode_ledger, decode_order
@@ -96,19 +96,24 @@ class BatchWriter(Service):
         places = {
             tp: self.positions.applied(tp, rows[-1].offset + 1, rows[-1].timestamp / 1000) for tp, rows in batch.items()
         }
-        pause = FIRST_PAUSE
+        pause, refused = FIRST_PAUSE, None
         while True:
             try:
+                if refused is not None:
+                    await self._put_aside(envelopes, refused, owner)
+                    refused = None
                 books = await self._write_once(envelopes, places)
                 break
+            except (WriterFault, BatchAbandoned):
+                raise
             except Exception as error:
                 match classify(error):
                     case Fault.TRANSIENT:
                         pause = await self._wait(error, owner, pause)
                     case Fault.DATA:
-                        await self._put_aside(envelopes, error)
+                        refused = error
                     case Fault.FATAL:
-                        raise WriterFault(f"the batch cannot be written: {_plain(error)}") from None
+                        raise WriterFault(f"the batch cannot be written: {plain(error)}") from None
         self.positions.places.update(places)
         self.health.advanced()
         self._count(books)
@@ -144,7 +149,7 @@ class BatchWriter(Service):
             self.health.database_fault = None
         except Exception as error:
             if classify(error) is not Fault.TRANSIENT:
-                raise WriterFault(f"progress cannot be booked: {_plain(error)}") from None
+                raise WriterFault(f"progress cannot be booked: {plain(error)}") from None
             self._note(error)
 
     def _decode(self, batch: Fetched) -> list[Envelope]:
@@ -168,35 +173,52 @@ class BatchWriter(Service):
         self.health.database_fault = None
         return books
 
-    async def _put_aside(self, envelopes: list[Envelope], error: Exception) -> None:
-        """Turn the first record that the database refuses alone into a violation, by halving the batch.
+    async def _put_aside(self, envelopes: list[Envelope], error: Exception, owner: Owner) -> None:
+        """Turn every record that the database refuses alone into a violation, by halving the batch.
 
-        Each trial runs the real write in a transaction that is rolled back. Where no record is refused
-        alone, the fault is none of the data's and the worker stops.
+        Each trial runs the real write and takes it back. Where no record is refused alone, the fault is
+        none of the data's and the worker stops.
         """
         conn = await self._connected()
-        low, high = 0, len(envelopes)
-        while high - low > 1:
-            middle = (low + high) // 2
-            if await self._refuses(conn, envelopes[low:middle]):
-                high = middle
-            else:
-                low = middle
-        if low >= high or not await self._refuses(conn, envelopes[low:high]):
-            raise WriterFault(f"the batch is refused, and none of its records alone: {_plain(error)}")
-        detail = f"refused by the database: {_plain(error)}"
-        envelopes[low] = envelopes[low]._replace(body=ContractViolation("store_refused", detail))
-        log.warning("put aside: %s/%s offset %s", *envelopes[low][:3])
+        async with conn.transaction(force_rollback=True):
+            found = await self._search(conn, envelopes, 0, len(envelopes), owner)
+        if not found:
+            raise WriterFault(f"the batch is refused, and none of its records alone: {plain(error)}")
 
-    async def _refuses(self, conn: Connection, part: Sequence[Envelope]) -> bool:
+    async def _search(self, conn: Connection, envelopes: list[Envelope], low: int, high: int, owner: Owner) -> int:
+        """How many records of a part that is refused were put aside. All are found at once: one after the other, each
+        would cost the whole batch again, and a flood of them would stop the stream."""
+        if high - low == 1:
+            refusal = await self._refusal(conn, envelopes[low:high], owner)
+            if refusal is None:
+                return 0
+            violation = ContractViolation("store_refused", f"refused by the database: {plain(refusal)}")
+            envelopes[low] = envelopes[low]._replace(body=violation)
+            log.warning("put aside: %s/%s offset %s", *envelopes[low][:3])
+            return 1
+        middle, found = (low + high) // 2, 0
+        left = await self._refusal(conn, envelopes[low:middle], owner)
+        if left is not None:
+            found = await self._search(conn, envelopes, low, middle, owner)
+        # Where the left half is taken, what is refused lies in the right one.
+        if left is None or await self._refusal(conn, envelopes[middle:high], owner):
+            found += await self._search(conn, envelopes, middle, high, owner)
+        return found
+
+    async def _refusal(self, conn: Connection, part: Sequence[Envelope], owner: Owner) -> psycopg.Error | None:
+        """Why the database refuses a part of a batch, None where it takes it."""
+        self.health.turned()
+        self.health.advanced()
+        if not owner.keep_trying:
+            raise BatchAbandoned
         try:
             async with conn.transaction(force_rollback=True):
                 await store.apply_batch(conn, part, Progress(self.settings.group))
         except psycopg.Error as error:
             if classify(error) is not Fault.DATA:
                 raise
-            return True
-        return False
+            return error
+        return None
 
     async def _wait(self, error: Exception, owner: Owner, pause: float) -> float:
         """Note a passing fault and wait; the next pause. ``BatchAbandoned`` where the partitions go."""
@@ -214,7 +236,7 @@ class BatchWriter(Service):
 
     def _note(self, error: Exception) -> None:
         if self.health.database_fault is None:
-            log.warning("the database is not there: %s", _plain(error))
+            log.warning("the database is not there: %s", plain(error))
         self.health.database_fault = type(error).__name__
 
     async def _connected(self) -> Connection:
@@ -236,10 +258,3 @@ class BatchWriter(Service):
         for (topic, partition), counts in books.items():
             for outcome in OUTCOMES:
                 self._records.labels(topic, str(partition), outcome).inc(getattr(counts, outcome))
-
-
-def _plain(error: BaseException) -> str:
-    """An error without the row that caused it: DETAIL and CONTEXT may show data."""
-    if isinstance(error, psycopg.Error) and error.sqlstate:
-        return f"{error.sqlstate} {error.diag.message_primary or type(error).__name__}"
-    return type(error).__name__

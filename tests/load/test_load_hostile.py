@@ -163,3 +163,18 @@ def test_any_edit_of_a_good_manifest(at: int, removed: int, added: str) -> None:
     max_size=40))
 def test_any_run_of_tokens(tokens: list[str]) -> None:
     load_bytes((GOOD + " ".join(tokens)).encode())
+
+
+PROFILE = (Path(__file__).parents[2] / "manifests" / "profiles" / "cloud-test.yaml").read_text("utf-8")
+
+
+@BOUNDED
+@given(st.integers(0, len(PROFILE)), st.integers(0, 40), st.one_of(st.text(max_size=10), st.sampled_from(WORDS)))
+def test_any_edit_of_a_profile(at: int, removed: int, added: str) -> None:
+    """A profile is read by the same rules, and what is wrong in it is told at its place."""
+    with tempfile.TemporaryDirectory() as folder:
+        edited = PROFILE[:at] + added + PROFILE[at + removed:]
+        (Path(folder) / "mine.yaml").write_bytes(edited.encode("utf-8", "replace"))
+        path = Path(folder) / "fuzz.yaml"
+        path.write_text(GOOD.replace("profile: cloud-test", "profile: ./mine.yaml"), "utf-8")
+        load(path)

@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 from psycopg.rows import TupleRow
 
 from streamapp import store, synthetic
-from streamapp.contract import ContractViolation, LedgerEntry, PaymentOrder, decode_ledger
+from streamapp.contract import ContractViolation, LedgerEntry, PaymentOrder, decode_ledger, decode_order
 from streamapp.store import Counts, Envelope, Progress, Watermark
+from tests.support import payloads
 from tests.support.digest import Digest, table_digest
 from tests.support.postgres import Database
 
@@ -283,6 +284,29 @@ def test_two_writers_at_once_end_in_the_same_tables_with_right_books(database: D
     assert table_digest(owner) == expected
     rows = sum(rows for rows, _ in expected.values())
     assert applied >= rows
+
+
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(raws=st.lists(payloads.HOSTILE, min_size=1, max_size=40))
+def test_every_payload_ends_in_a_table_or_in_the_dead_letters(
+    database: Database, owner: Owner, raws: list[bytes]
+) -> None:
+    """The store refuses nothing that the contract passes, and what the contract refuses is kept as it came."""
+    owner.execute("TRUNCATE bo.ledger_entries, bo.payment_orders, bo.consumer_dlq_events")
+    envelopes = []
+    for offset, raw in enumerate(raws):
+        for topic, decode in ((L, decode_ledger), (ORDER, decode_order)):
+            body: LedgerEntry | PaymentOrder | ContractViolation
+            try:
+                body = decode(raw)
+            except ContractViolation as violation:
+                body = violation
+            envelopes.append(Envelope(topic, 0, offset, raw, raw, body))
+    books = apply(database, envelopes)
+    kept = owner.execute('SELECT topic, "offset", key, payload FROM bo.consumer_dlq_events').fetchall()
+    refused = {(e.topic, e.offset, e.key, e.payload) for e in envelopes if isinstance(e.body, ContractViolation)}
+    assert set(kept) == refused
+    assert (books.dlq, books.applied + books.duplicate + books.stale) == (len(refused), len(envelopes) - len(refused))
 
 
 text = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=256)

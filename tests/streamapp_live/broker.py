@@ -6,7 +6,7 @@ Owns topics and the publishing of records. The process is the broker tests' own 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -47,12 +47,13 @@ class Broker:
         with Server.running(kind) as server:
             yield cls(server)
 
-    def topics(self, suffix: str, partitions: int = 2) -> tuple[str, str]:
-        """New topics for ledger entries and orders; their names."""
+    def topics(self, suffix: str, partitions: int = 2, config: Mapping[str, str] | None = None) -> tuple[str, str]:
+        """New topics for ledger entries and orders, with what `config` sets of them; their names."""
         names = (f"{LEDGER}.{suffix}", f"{ORDER}.{suffix}")
         # Held, since the client's end would end its requests.
         admin = AdminClient({"bootstrap.servers": self.bootstrap, "log_level": 0})
-        for future in admin.create_topics([NewTopic(name, partitions, 1) for name in names]).values():
+        wanted = [NewTopic(name, partitions, 1, config=dict(config or {})) for name in names]
+        for future in admin.create_topics(wanted).values():
             future.result(20)
         return names
 

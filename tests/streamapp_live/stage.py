@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -24,7 +24,6 @@ from tests.support.postgres import PostgresServer
 
 TOKEN = "open-sesame"
 START = datetime(2026, 1, 1, tzinfo=UTC)
-HASH = "SELECT count(*), coalesce(sum(row_hash::numeric), 0) FROM bo.ledger_entries"
 BOOKS = ("consumed", "applied", "duplicate", "stale", "dlq")
 
 
@@ -59,11 +58,13 @@ def entries(first: int, last: int) -> Iterator[tuple[str, bytes]]:
 class Stage:
     """One test's environment."""
 
-    def __init__(self, server: PostgresServer, broker: Broker, folder: Path) -> None:
+    def __init__(
+        self, server: PostgresServer, broker: Broker, folder: Path, config: Mapping[str, str] | None = None
+    ) -> None:
         self.server, self.broker, self.folder = server, broker, folder
         self.database = server.database()
         self.group = f"group-{uuid.uuid4().hex[:8]}"
-        self.ledger, self.order = broker.topics(self.group)
+        self.ledger, self.order = broker.topics(self.group, config=config)
         self.processes: list[Process] = []
 
     def environment(self, role: str) -> dict[str, str]:
@@ -79,9 +80,9 @@ class Stage:
         """A consumer; `like` another is the one that the supervisor starts in its place."""
         return self._start("consumer", {**self.environment("bo_consumer"), **env}, ready, like)
 
-    def api(self, ready: bool = True, **env: str) -> Process:
+    def api(self, ready: bool = True, like: Process | None = None, **env: str) -> Process:
         credentials = {"API_CREDENTIALS": json.dumps({"kim": TOKEN, "lee": "another"})}
-        return self._start("api", {**self.environment("bo_api"), **credentials, **env}, ready)
+        return self._start("api", {**self.environment("bo_api"), **credentials, **env}, ready, like)
 
     def _start(self, job: str, env: dict[str, str], ready: bool, like: Process | None = None) -> Process:
         process = Process(job, env, self.folder, like)

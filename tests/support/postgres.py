@@ -92,8 +92,9 @@ class PostgresServer:
 
     @classmethod
     @contextmanager
-    def started(cls, *, durable: bool = False) -> Iterator[PostgresServer]:
-        folder = Path(tempfile.mkdtemp(prefix="txplan-pg-"))
+    def started(cls, under: Path | None = None, *, durable: bool = False) -> Iterator[PostgresServer]:
+        """A new cluster; its files lie under that folder where one is given."""
+        folder = Path(tempfile.mkdtemp(prefix="txplan-pg-", dir=under))
         server = cls(folder, durable=durable)
         try:
             server._initialise()
