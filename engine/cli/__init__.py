@@ -20,7 +20,8 @@ from engine.discovery import module_names
 
 _SECTIONS = {"Write": ("init", "validate", "schema", "graph"),
              "Change": ("plan", "show", "diff", "apply", "destroy"),
-             "Watch": ("drift", "snapshot", "status", "logs", "history", "feed", "secret", "guardrails")}
+             "Watch": ("drift", "snapshot", "status", "logs", "history", "feed", "secret", "guardrails"),
+             "Prove": ("reconcile", "books", "fingerprint", "gates")}
 
 
 class Commands(click.Group):

@@ -72,15 +72,15 @@ def apply_manifest(path: Path, *, destroy: bool, overrides: tuple[Override, ...]
     if destroy:
         _confirm_destroy(plan, confirm)
     elif not approved:
-        _ask()
+        ask("Apply this plan?", "Add --auto-approve, or apply a plan that was reviewed: txplan apply PLAN.json")
     return _apply(plan, overrides=(), parallelism=parallelism, as_json=as_json)
 
 
-def _ask() -> None:
+def ask(question: str, mend: str) -> None:
+    """Ask on the terminal; Refused without one, with what to add, and where the answer is no."""
     if not sys.stdin.isatty():
-        raise Refused([error("no-terminal", "There is no terminal to ask on.",
-                             mend="Add --auto-approve, or apply a plan that was reviewed: txplan apply PLAN.json")])
-    if not click.confirm("Apply this plan?", default=False, err=True):
+        raise Refused([error("no-terminal", "There is no terminal to ask on.", mend=mend)])
+    if not click.confirm(question, default=False, err=True):
         raise Refused([error("not-approved", "Nothing was applied.")])
 
 
@@ -110,7 +110,7 @@ def _apply(plan: Plan, *, overrides: tuple[Override, ...], parallelism: int, as_
         return plan.exit_code(detailed=False)
     kinds, capabilities = discover(), open_target(plan.environment)
     journal = Journal(state_dir() / "journal" / f"{plan.environment.name}.jsonl")
-    with capabilities.lock.acquire("destroy" if plan.destroy else "apply"), _stopping() as stop:
+    with capabilities.lock.acquire("destroy" if plan.destroy else "apply"), stopping() as stop:
         recheck(plan, kinds, capabilities, rails, datetime.now(UTC))
         refuse_stale(plan, name, kinds, capabilities, journal)
         with _view(plan, as_json=as_json) as emit:
@@ -143,7 +143,7 @@ def _view(plan: Plan, *, as_json: bool) -> Iterator[Callable[[Event], None]]:
 
 
 @contextlib.contextmanager
-def _stopping() -> Iterator[threading.Event]:
+def stopping() -> Iterator[threading.Event]:
     """The first Ctrl-C (or SIGTERM) asks for a clean stop; a second one ends txplan at once."""
     stop = threading.Event()
 

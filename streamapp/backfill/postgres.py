@@ -9,7 +9,7 @@ key was published after the cutover was recorded, so the stream brings it.
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 import psycopg
@@ -72,6 +72,15 @@ class PostgresSource:
             numbers = range(row + 1, row + table.num_rows + 1)
             row += table.num_rows
             yield Block(position, table.num_rows, table, numbers)
+
+    @property
+    def connection(self) -> psycopg.Connection[TupleRow]:
+        """The connection that holds the snapshot."""
+        return self._conn
+
+    def kinds(self, part: Part) -> Mapping[str, str]:
+        """The part's columns that the contract knows, with their types as the server writes them."""
+        return self._kinds[part.name]
 
     def close(self) -> None:
         self._conn.close()
