@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from alembic.script import ScriptDirectory
 
 from engine.kinds import wiring
 from engine.kinds.contracting import taken
@@ -24,6 +25,8 @@ from .judging import codes, evidence, graph_of, planned
 
 _REVISION = '"""{message}."""\nfrom alembic import op\n\nrevision = "{name}"\ndown_revision = "{down}"\n{more}\n' \
             'def upgrade() -> None:\n    op.execute("{sql}")\n'
+_LANDED = sorted(r.revision for r in ScriptDirectory(MIGRATIONS).walk_revisions())
+HEAD = _LANDED[-1]
 _COVERING = "ALTER TABLE bo.payment_orders ADD COLUMN IF NOT EXISTS note_of_hand text"
 
 
@@ -75,7 +78,7 @@ def test_what_landed_is_kept_and_what_is_done_by_hand_is_named(chain: Chain) -> 
     assert codes(chain.plan()) == set()
     chain.migrate()
     assert (codes(chain.plan()), codes(chain.plan(), Outcome.WARN)) == (set(), set())
-    assert "0001, 0002" in evidence(chain.plan(), "landed-migrations")
+    assert ", ".join(_LANDED) in evidence(chain.plan(), "landed-migrations")
 
     chain.local.query("bo_migrator", "ALTER TABLE bo.payment_orders ADD COLUMN note_of_hand text")
     chain.local.query("bo_migrator", "DROP INDEX bo.ledger_entries_wallet")
@@ -85,7 +88,7 @@ def test_what_landed_is_kept_and_what_is_done_by_hand_is_named(chain: Chain) -> 
     assert "column bo.payment_orders.note_of_hand" in found and "bo.ledger_entries_wallet" in found
 
     # A revision that covers one of the two leaves the other one named, though its own statement changed nothing.
-    chain.write("0003", "0002", _COVERING)
+    chain.write("9001", HEAD, _COVERING)
     chain.migrate()
     found = evidence(chain.plan(), "live-schema-is-head")
     assert "note_of_hand" not in found and "bo.ledger_entries_wallet" in found
@@ -97,8 +100,8 @@ def test_what_landed_is_kept_and_what_is_done_by_hand_is_named(chain: Chain) -> 
 
 
 def test_a_landed_revision_is_neither_edited_nor_deleted_nor_moved(chain: Chain) -> None:
-    first = chain.write("0003", "0002", _COVERING)
-    second = chain.write("0004", "0003", "COMMENT ON TABLE bo.payment_orders IS 'orders'")
+    first = chain.write("9001", HEAD, _COVERING)
+    second = chain.write("9002", "9001", "COMMENT ON TABLE bo.payment_orders IS 'orders'")
     chain.migrate()
     kept = {path: path.read_text() for path in (first, second)}
 
@@ -108,10 +111,11 @@ def test_a_landed_revision_is_neither_edited_nor_deleted_nor_moved(chain: Chain)
     assert codes(chain.plan()) == set(), "another checkout may end its lines otherwise"
 
     first.unlink()
-    second.write_text(kept[second].replace('down_revision = "0003"', 'down_revision = "0002"'))
+    second.write_text(kept[second].replace('down_revision = "9001"', f'down_revision = "{HEAD}"'))
     seen = chain.plan()
     assert codes(seen) == {"landed-revision"}
-    assert "lacks it" in evidence(seen, "landed-migrations") and "follows 0002" in evidence(seen, "landed-migrations")
+    told = evidence(seen, "landed-migrations")
+    assert "lacks it" in told and f"follows {HEAD}" in told
 
     for path, text in kept.items():
         path.write_text(text)
@@ -124,25 +128,25 @@ def test_a_record_that_was_cut_off_is_made_up_for(chain: Chain) -> None:
     chain.local.query("bo_migrator", "DELETE FROM bo.landed_revisions")
     chain.migrate()
     assert codes(chain.plan(), Outcome.WARN) == set()
-    assert "0001, 0002" in evidence(chain.plan(), "landed-migrations")
+    assert ", ".join(_LANDED) in evidence(chain.plan(), "landed-migrations")
 
 
 def test_contracting_waits_for_the_application(tmp_path: Path) -> None:
     shutil.copytree(MIGRATIONS, tmp_path / "migrations", ignore=shutil.ignore_patterns("__pycache__"))
     chain = Chain(tmp_path, open_local(tmp_path / "state"))
-    behind = {"migrate.schema": {"attributes": {"revision": "0002"}}}
+    behind = {"migrate.schema": {"attributes": {"revision": HEAD}}}
     older = {"app.api": {"attributes": {"revision": "an older one"}}}
 
     def seen(**live: Any) -> set[str]:
         return codes(planned(tmp_path, {**behind, **live}, migrations="./migrations"))
 
-    path = chain.write("0003", "0002", "ALTER TABLE bo.payment_orders DROP COLUMN merchant_name")
+    path = chain.write("9001", HEAD, "ALTER TABLE bo.payment_orders DROP COLUMN merchant_name")
     assert seen() == {"contract-too-early"}, "the application names the column"
-    path = chain.write("0003", "0002", "ALTER TABLE bo.payment_orders DROP COLUMN nobody_names_this")
+    path = chain.write("9001", HEAD, "ALTER TABLE bo.payment_orders DROP COLUMN nobody_names_this")
     assert seen(**older) == {"contract-too-early"}, "what runs is not what is here"
     assert seen() == set()
     path.unlink()
-    chain.write("0003", "0002", "SELECT 1", more='contracts = ["bo.payment_orders.merchant_name"]\n')
+    chain.write("9001", HEAD, "SELECT 1", more='contracts = ["bo.payment_orders.merchant_name"]\n')
     assert seen() == {"contract-too-early"}, "it says so itself"
     assert codes(planned(tmp_path, built=False, migrations="./migrations")) == set(), "nothing runs yet"
 
