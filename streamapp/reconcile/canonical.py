@@ -14,6 +14,7 @@ from typing import Final
 
 from psycopg import sql
 
+from streamapp.backfill.postgres import trimmed
 from streamapp.columns import ALIASES, REQUIRED
 from streamapp.contract import ID_LIMIT, MINUS, PLUS, TEXT_LIMIT, VERSION_LIMIT, ZERO
 from streamapp.entities import LEDGER, Entity
@@ -26,7 +27,6 @@ _VERSION: Final = r"^-?[0-9]{1,39}$"
 _TIME: Final = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?(Z|[+-][0-9]{2}:[0-9]{2})$"
 RECORD_HASH: Final = 140_000
 """The server version from which hash_record_extended is there."""
-TRIM_SCALE: Final = 130_000
 
 
 @dataclass(frozen=True)
@@ -124,15 +124,6 @@ def _text(name: str, column: str, given: str, version: int) -> Cell:
     if name in REQUIRED:
         tests.append(sql.SQL("{} <> ''").format(value) if name != "entry_type" else sql.SQL("true"))
     return Cell(value, sql.SQL(" AND ").join(tests) if tests else sql.SQL("true"))
-
-
-def trimmed(at: sql.Identifier, server_version: int) -> sql.Composed:
-    """A numeric column as text without zeros behind its last digit, also where there is no trim_scale yet."""
-    if server_version >= TRIM_SCALE:
-        return sql.SQL("trim_scale({})::text").format(at)
-    return sql.SQL(
-        "CASE WHEN strpos({0}::text, '.') > 0 THEN rtrim(rtrim({0}::text, '0'), '.') ELSE {0}::text END"
-    ).format(at)
 
 
 def _money(column: str, given: str) -> Cell:

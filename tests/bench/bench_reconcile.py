@@ -48,8 +48,9 @@ def fill(source: Connection, store: Connection, rows: int) -> None:
     source.execute(FILL.encode(), (rows,))
     source.execute("ALTER TABLE ledger ADD PRIMARY KEY (tx_id)")
     names = "tx_id, wallet_id, entry_type, amount, amount_signed, related_id, related_type, event_time, version, src"
-    taken = """COPY (SELECT tx_id, wallet_id, entry_type, amount, CASE entry_type WHEN 'PAYMENT' THEN -amount ELSE amount
-                     END, related_id, related_type, event_time, version, 'backfill'::text FROM ledger)
+    taken = """COPY (SELECT tx_id, wallet_id, entry_type, amount,
+                            CASE entry_type WHEN 'PAYMENT' THEN -amount ELSE amount END,
+                            related_id, related_type, event_time, version, 'backfill'::text FROM ledger)
                TO STDOUT (FORMAT BINARY)"""
     given = f"COPY bo.ledger_entries ({names}) FROM STDIN (FORMAT BINARY)"
     with source.cursor().copy(taken.encode()) as out, store.cursor().copy(given.encode()) as copy:

@@ -192,6 +192,26 @@ def test_progress_is_booked_with_its_batch(database: Database, owner: Owner) -> 
     ]
 
 
+def test_an_offset_is_fresh_once_and_one_that_was_passed_over_never_is(database: Database, owner: Owner) -> None:
+    def rows(first: int, last: int) -> list[Envelope]:
+        return [envelope._replace(offset=first + n) for n, envelope in
+                enumerate(enveloped([entry(f"tx-{number}") for number in range(first, last)]))]  # fmt: skip
+
+    async def batches() -> None:
+        async with await connected(database) as conn:
+            await store.heartbeat(conn, Progress("g", {(L, 0): Watermark(100, 100)}))
+            # Once, once again in a larger batch after a kill, then past two offsets that nobody brought.
+            for first, last in ((100, 105), (100, 110), (103, 106), (112, 115)):
+                await store.apply_batch(conn, [e._replace(partition=0) for e in rows(first, last)],
+                                        Progress("g", {(L, 0): Watermark(last, 200)}))  # fmt: skip
+
+    asyncio.run(batches())
+    [(applied, consumed, fresh)] = owner.execute(
+        "SELECT applied_offset, consumed, fresh FROM bo.stream_progress").fetchall()  # fmt: skip
+    assert (applied, consumed, fresh) == (115, 21, 13)
+    assert applied - 100 - fresh == 2, "two were passed over"
+
+
 def test_a_heartbeat_moves_the_watermark_and_never_takes_back_what_is_applied(database: Database, owner: Owner) -> None:
     async def beats() -> None:
         async with await connected(database) as conn:
