@@ -64,7 +64,7 @@ class Canonical:
             return sql.SQL("hash_record_extended(ROW({}), 0)").format(sql.SQL(", ").join(names))
         folded = [
             sql.SQL("{}::numeric * {}").format(_element(name, kind), sql.Literal(31**power % 2**64))
-            for power, (name, kind) in enumerate(reversed(self.entity.columns.items()))
+            for power, (name, kind) in enumerate(reversed(list(self.entity.columns.items())))
         ]
         return sql.SQL("({})").format(sql.SQL(" + ").join(folded))
 
@@ -113,12 +113,12 @@ def _text(name: str, column: str, given: str, version: int) -> Cell:
     else:
         # The form that the type itself writes, which COPY sends: a cast of char(n) or boolean says otherwise.
         text = sql.SQL("CASE WHEN {0} IS NOT NULL THEN concat({0}) END").format(at)
-    value = sql.SQL('({} COLLATE "C")').format(sql.SQL("({})").format(text))
+    value: sql.Composable = sql.SQL('({} COLLATE "C")').format(sql.SQL("({})").format(text))
     if name == "entry_type":
         value = sql.SQL("nullif({}, '')").format(value)
     limit = ID_LIMIT if name in _IDS else TEXT_LIMIT
     size = re.search(r"\((\d+)\)", given)
-    tests = []
+    tests: list[sql.Composable] = []
     if given != "uuid" and given not in _WHOLE and not (size and int(size[1]) <= limit):
         tests.append(sql.SQL("({0} IS NULL OR char_length({0}) <= {1})").format(value, sql.Literal(limit)))
     if name in REQUIRED:

@@ -50,13 +50,13 @@ def source_database(server: PostgresServer) -> Database:
 def fill(conn: Conn, payments: int) -> None:
     """Payments with zeros behind the point, nulls, other scripts, and times before and after others."""
     conn.execute(
-        """INSERT INTO orders SELECT 'po-' || n, n, CASE WHEN n % 3 > 0 THEN 'Käse ' || n END, (n % 1000)::numeric / 10,
-                  'SETTLED', '2026-01-01 00:00+00'::timestamptz + n * interval '1 second', NULL, n % 4, NULL
+        """INSERT INTO orders SELECT 'po-' || n, n, CASE WHEN n %% 3 > 0 THEN 'Käse ' || n END,
+                  round((n %% 1000)::numeric / 10, 2), 'SETTLED', '2026-01-01 00:00+00'::timestamptz + n * interval '1 second', NULL, n %% 4, NULL
            FROM generate_series(1, %s) n""", (payments,))
     conn.execute(
-        """INSERT INTO ledger SELECT CASE WHEN n % 5 > 0 THEN n % 7 END, k::kind, (n % 1000)::numeric / 10, 'w-' || n,
-                  'tx-' || n || '-' || k, '2026-01-01 00:00+00'::timestamptz + n * interval '1 second',
-                  CASE WHEN n % 2 = 0 THEN '2026-02-01 00:00+00'::timestamptz END, 'po-' || n, 'PAYMENT_ORDER', '{}'
+        """INSERT INTO ledger SELECT CASE WHEN n %% 5 > 0 THEN n %% 7 END, k::kind, (n %% 1000)::numeric / 10,
+                  'w-' || n, 'tx-' || n || '-' || k, '2026-01-01 00:00+00'::timestamptz + n * interval '1 second',
+                  CASE WHEN n %% 2 = 0 THEN '2026-02-01 00:00+00'::timestamptz END, 'po-' || n, 'PAYMENT_ORDER', '{}'
            FROM generate_series(1, %s) n, unnest(ARRAY['PAYMENT', 'RECEIVE', 'TOPUP']) k""", (payments,))
 
 

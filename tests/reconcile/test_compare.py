@@ -141,9 +141,9 @@ def test_the_hash_of_an_older_server_is_the_stores_own(pair: Pair) -> None:
 
         [one] = [e for e in ENTITIES if e.table == entity]
         old = canonical(one, kinds, 120_000)
-        query = sql.SQL("SELECT sum({}) %% (2::numeric ^ 64) FROM (SELECT {} FROM {}) c").format(
+        query = sql.SQL("SELECT sum({}) FROM (SELECT {} FROM {}) c").format(
             old.hash(), old.columns, sql.Identifier(table))
-        [(theirs,)] = pair.source.execute(query, ()).fetchall()
+        [(theirs,)] = pair.source.execute(query).fetchall()
         kept = sql.SQL("SELECT sum(row_hash) FROM {}").format(sql.SQL(entity))
         [(ours,)] = pair.store.execute(kept).fetchall()
         assert int(theirs) % 2**64 == int(ours) % 2**64
