@@ -51,7 +51,8 @@ def fill(conn: Conn, payments: int) -> None:
     """Payments with zeros behind the point, nulls, other scripts, and times before and after others."""
     conn.execute(
         """INSERT INTO orders SELECT 'po-' || n, n, CASE WHEN n %% 3 > 0 THEN 'Käse ' || n END,
-                  round((n %% 1000)::numeric / 10, 2), 'SETTLED', '2026-01-01 00:00+00'::timestamptz + n * interval '1 second', NULL, n %% 4, NULL
+                  round((n %% 1000)::numeric / 10, 2), 'SETTLED',
+                  '2026-01-01 00:00+00'::timestamptz + n * interval '1 second', NULL, n %% 4, NULL
            FROM generate_series(1, %s) n""", (payments,))
     conn.execute(
         """INSERT INTO ledger SELECT CASE WHEN n %% 5 > 0 THEN n %% 7 END, k::kind, (n %% 1000)::numeric / 10,

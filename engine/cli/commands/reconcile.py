@@ -63,8 +63,8 @@ def command(ctx: click.Context, env: str, repair: bool, auto_approve: bool, samp
 
 
 def _source(env: str, specs: Mapping[str, Mapping[str, Any]]) -> tuple[Mapping[str, Any], bool]:
-    gate = specs.get("gate.reconcile")
-    if gate is None:
+    gate = specs.get("gate.reconcile", {})
+    if "source" not in gate:
         raise Refused([error("no-source", f"Nothing says from which source {env} was filled.",
                              "The manifest names no backfill.source, or the last plan was one to destroy or of a part.",
                              "Name the manifest: txplan reconcile MANIFEST")])
