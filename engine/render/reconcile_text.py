@@ -36,7 +36,7 @@ def _compared(result: Mapping[str, Any], samples: Sequence[Mapping[str, Any]], p
             yield paint(f"    no difference: {'; '.join(others)}", "dim")
     took = f"in {spoken(result['seconds'])}, {result['peak_mib']} MiB at most"
     if result["differences"]:
-        differ = f"{result['differences']:,} rows differ"
+        differ = f"{result['differences']:,} {'row differs' if result['differences'] == 1 else 'rows differ'}"
         yield f"{paint(differ, 'bad')} ({took})."
     else:
         yield f"{paint('Equal', 'good')} ({took})."
