@@ -17,7 +17,7 @@ from psycopg.rows import TupleRow
 
 from streamapp.backfill.chunks import Chunk, Part, SourceReader, chunk_of
 from streamapp.backfill.postgres import PostgresSource
-from streamapp.entities import Entity
+from streamapp.entities import ENTITIES, Entity
 from streamapp.reconcile.canonical import Canonical, canonical
 from streamapp.report import JobError
 
@@ -128,7 +128,7 @@ def staged_sides(conn: Connection, source: SourceReader, told: Any) -> Iterator[
     """
     parts = source.parts()
     conn.execute("SET maintenance_work_mem = '256MB'")
-    for entity in dict.fromkeys(part.entity for part in parts):
+    for entity in (e for e in ENTITIES if any(part.entity is e for part in parts)):
         staged = replace(entity, stage=f"reconcile_{entity.stage}")
         conn.execute(staged.stage_sql("PRESERVE ROWS").encode())
         refused = 0

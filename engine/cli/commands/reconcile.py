@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -54,8 +55,14 @@ def command(ctx: click.Context, env: str, repair: bool, auto_approve: bool, samp
     mendable = sum(t[name] for t in found["tables"].values() for name in ("missing", "stale"))
     if repair and mendable:
         _approve(found, mendable, auto_approve=auto_approve, as_json=as_json)
-        with capabilities.lock.acquire("repair"):
-            _compare(needs, source, Asked(live, 0, found["digest"]), as_json=as_json, event="Repaired")
+        try:
+            with capabilities.lock.acquire("repair"):
+                _compare(needs, source, Asked(live, 0, found["digest"]), as_json=as_json, event="Repaired")
+        except Refused as refused:
+            if refused.diagnostics[0].code != "stale-plan":
+                raise
+            raise Refused([replace(refused.diagnostics[0], mend="Reconcile again, and read what has moved.")],
+                          exit_code=5) from refused
         found = _compare(needs, source, asked, as_json=as_json)
     elif repair and not as_json:
         say("There is nothing that a repair would write.")
