@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 
@@ -10,8 +11,14 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from streamapp.entities import ENTITIES
+from streamapp.backfill.postgres import PostgresSource
+from streamapp.backfill.spec import Postgres as spec_of
+from streamapp.entities import ENTITIES, LEDGER
+from streamapp.reconcile import compare
 from streamapp.reconcile.canonical import canonical
+from streamapp.reconcile.compare import Comparison
+from streamapp.reconcile.sides import database_sides, store_side
+from streamapp.settings import postgres_settings
 from tests.reconcile.conftest import PAYMENTS, Pair
 from tests.reconcile.sources import (
     POSTGRES,
@@ -138,11 +145,26 @@ def test_a_repair_removes_nothing(pair: Pair) -> None:
     assert counts(reconcile(pair.store_database, POSTGRES, env=pair.env)) == [0, 1, 0, 1]
 
 
-def test_much_that_differs_is_split_and_still_told_row_by_row(pair: Pair) -> None:
+@pytest.mark.parametrize("few", [50, 100_000])
+def test_what_differs_is_split_until_it_is_little(pair: Pair, monkeypatch: pytest.MonkeyPatch, few: int) -> None:
+    """Split or not, in whichever pieces a table is read: each row that differs is told once."""
+    monkeypatch.setattr(compare, "_FEW_ROWS", few)
+    monkeypatch.setattr(compare, "_BLOCKS", 3)
     pair.store.execute("DELETE FROM bo.ledger_entries WHERE hashtext(tx_id) % 50 = 0")
-    [(gone,)] = pair.store.execute("SELECT %s - count(*) FROM bo.ledger_entries", (3 * PAYMENTS,)).fetchall()
-    finished = reconcile(pair.store_database, POSTGRES, env=pair.env, samples=1000)
-    assert counts(finished)[0] == gone == len(found(finished)["missing"]) > 50
+    pair.store.execute("UPDATE bo.ledger_entries SET amount = 1.11 WHERE hashtext(tx_id) % 50 = 1")
+    rows = pair.source.execute("SELECT tx_id FROM ledger WHERE hashtext(tx_id) % 50 IN (0, 1)").fetchall()
+    reader = PostgresSource(spec_of(orders_table="orders", ledger_table="ledger"),
+                            postgres_settings(pair.env, "SOURCE_"))
+    with closing(reader), psycopg.connect(pair.store_database.conninfo("bo_consumer")) as conn:
+        [side] = [s for s in database_sides(reader) if s.entity is LEDGER]
+        read: list[int] = []
+        comparison = Comparison(side, store_side(conn, LEDGER), T, False, read.append)
+        told = [difference.key for difference in comparison.differences()]
+    assert told == sorted(key for (key,) in rows)
+    assert comparison.books.missing + comparison.books.diverged == len(rows) > 100
+    scans = sum(read) / (comparison.books.source_rows + comparison.books.store_rows)
+    assert (scans > 1) == (few == 50), "split only where that is worth another pass"
+    assert len(read) > 10
 
 
 def test_the_hash_of_an_older_server_is_the_stores_own(pair: Pair) -> None:
