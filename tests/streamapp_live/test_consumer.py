@@ -141,6 +141,7 @@ def test_two_members_share_and_take_over(stage: Stage, blow: signal.Signals) -> 
     stage.settled(60_000, 90)
     books = stage.books()
     assert balanced(books) and books["applied"] == 60_000 and books["dlq"] == 0
+    assert stage.passed_over() == 0
 
 
 def test_kill_and_restart_ends_in_the_table_of_an_undisturbed_run(stage: Stage) -> None:
@@ -153,7 +154,7 @@ def test_kill_and_restart_ends_in_the_table_of_an_undisturbed_run(stage: Stage) 
     stage.consumer(like=consumer)
     stage.settled(30_000, 90)
     disturbed = stage.rows(HASH)
-    assert balanced(stage.books()) and stage.books()["applied"] == 30_000
+    assert balanced(stage.books()) and stage.books()["applied"] == 30_000 and stage.passed_over() == 0
     stage.processes[-1].terminate()
     stage.run("TRUNCATE bo.ledger_entries")
     stage.group += "-again"
