@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 from contextlib import closing
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import psycopg
@@ -64,10 +64,11 @@ def test_each_class_is_found_with_its_keys(pair: Pair) -> None:
     assert tables["bo.ledger_entries"]["differing_segments"] <= 4
 
 
-def test_a_hole_just_before_t_is_found(pair: Pair) -> None:
-    """A row that neither side of the cutover took: the backfill ended a second early, the stream began at T."""
-    pair.source.execute("UPDATE ledger SET created_at = %s WHERE tx_id = 'tx-5-TOPUP'",
-                        (T - timedelta(milliseconds=500),))
+@pytest.mark.parametrize("stamp", [T - timedelta(milliseconds=500), T + timedelta(minutes=10)])
+def test_a_hole_at_t_is_found(pair: Pair, stamp: datetime) -> None:
+    """A row that neither side of the cutover took: the backfill ended a second before T, or the source's clock runs ahead
+    by more than Δ, so that a row published before the stream began was left to it."""
+    pair.source.execute("UPDATE ledger SET created_at = %s WHERE tx_id = 'tx-5-TOPUP'", (stamp,))
     pair.store.execute("DELETE FROM bo.ledger_entries WHERE tx_id = 'tx-5-TOPUP'")
     applied_up_to(pair, T + timedelta(hours=1))
     assert found(reconcile(pair.store_database, POSTGRES, env=pair.env)) == {"missing": {"tx-5-TOPUP"}}
