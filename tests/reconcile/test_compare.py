@@ -66,8 +66,8 @@ def test_each_class_is_found_with_its_keys(pair: Pair) -> None:
 
 @pytest.mark.parametrize("stamp", [T - timedelta(milliseconds=500), T + timedelta(minutes=10)])
 def test_a_hole_at_t_is_found(pair: Pair, stamp: datetime) -> None:
-    """A row that neither side of the cutover took: the backfill ended a second before T, or the source's clock runs ahead
-    by more than Δ, so that a row published before the stream began was left to it."""
+    """A row that neither side of the cutover took: the backfill ended a second before T, or the source's clock runs
+    ahead by more than Δ, so that a row published before the stream began was left to it."""
     pair.source.execute("UPDATE ledger SET created_at = %s WHERE tx_id = 'tx-5-TOPUP'", (stamp,))
     pair.store.execute("DELETE FROM bo.ledger_entries WHERE tx_id = 'tx-5-TOPUP'")
     applied_up_to(pair, T + timedelta(hours=1))
