@@ -16,7 +16,6 @@ from engine.kinds import wiring
 from engine.kinds.backfill import describe_source
 from engine.kinds.base import Needs, goes_with
 from engine.kinds.books import read_books, unbalanced_pairs
-from engine.kinds.jobs import Interrupted
 from engine.kinds.migrate import revisions_head
 from engine.kinds.proof import decide_proof, observe_proof, subject
 from engine.kinds.reconciling import Asked, reconcile
@@ -63,8 +62,6 @@ def _reconciled(change: Change, needs: Needs, context: Context) -> Measured:
     try:
         found = reconcile(needs, source, Asked(live=bool(change.spec["source_is_live"])), context,
                           address=change.address)
-    except Interrupted:
-        raise
     except Refused as refused:
         return {"why": refused.diagnostics[0].summary}
     return {"reconcile": found}

@@ -166,17 +166,19 @@ class _Run:
                 "stale-plan", "The differences are no longer those that were shown.",
                 "Rows have moved since. Nothing was written.",
             )  # fmt: skip
-        return asyncio.run(_mend(self._conninfo, sides, wanted))
+        return asyncio.run(_mend(self._conninfo, sides, wanted, self._stop))
 
 
-async def _mend(conninfo: str, sides: list[Side], wanted: IO[str]) -> dict[str, int]:
-    """Writes the source's rows of these keys, as the comparison saw them; rows applied by table."""
+async def _mend(conninfo: str, sides: list[Side], wanted: IO[str], stop: _Stop) -> dict[str, int]:
+    """Writes the source's rows of these keys, as the comparison saw them; rows applied by table. A stop comes between
+    two batches."""
     by_table = {side.entity.table: side for side in sides}
     applied = dict.fromkeys(by_table, 0)
     wanted.seek(0)
     async with await psycopg.AsyncConnection.connect(conninfo) as conn:
         await store.prepare(conn)
         for lines in batched(wanted, _REPAIRED_AT_ONCE):
+            stop.check()
             keys: dict[str, list[str]] = {}
             for line in lines:
                 table, key = json.loads(line)
