@@ -71,5 +71,5 @@ def plan(result: Mapping[str, Any], paint: Paint) -> str:
 
 def repaired(result: Mapping[str, Any], paint: Paint) -> str:
     """What a repair wrote."""
-    wrote = ", ".join(f"{rows:,} rows of {table}" for table, rows in result["repaired"].items() if rows) or "nothing"
+    wrote = ", ".join(f"{rows:,} into {table}" for table, rows in result["repaired"].items() if rows) or "nothing"
     return f"{paint('Written', 'good')}: {wrote}.\n"
