@@ -17,9 +17,10 @@ from engine.providers.base import Database
 
 @dataclass(frozen=True, slots=True)
 class PartitionBooks:
-    """One partition since the group began at offset `start`; `applied_offset` is the next one to apply.
+    """One partition since the cutover gave its group the offset `start`; `applied_offset` is the next one to apply.
 
-    `fresh` counts offsets that were consumed for the first time; what was delivered again is in `consumed` alone.
+    `began_at` is where its books begin (None where they are older than that column), `skipped` what was passed over
+    since.
     """
 
     topic: str
@@ -32,7 +33,8 @@ class PartitionBooks:
     stale: int
     dlq: int
     conflict: int
-    fresh: int
+    began_at: int | None
+    skipped: int
 
     @property
     def unbooked(self) -> int:
@@ -42,12 +44,16 @@ class PartitionBooks:
     @property
     def passed_over(self) -> int:
         """Offsets between the group's start and its position that nobody consumed."""
-        return self.applied_offset - self.start - self.fresh
+        return self.skipped + max(0, self._begin - self.start)
 
     @property
     def redelivered(self) -> int:
         """Records that were consumed again."""
-        return self.consumed - self.fresh
+        return self.consumed - (self.applied_offset - self._begin - self.skipped)
+
+    @property
+    def _begin(self) -> int:
+        return self.start if self.began_at is None else self.began_at
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +76,7 @@ class Books:
 
 
 _PROGRESS = sql.SQL("""
-    SELECT topic, partition, applied_offset, consumed, applied, duplicate, stale, dlq, conflict, fresh
+    SELECT topic, partition, applied_offset, consumed, applied, duplicate, stale, dlq, conflict, began_at, passed_over
     FROM bo.stream_progress WHERE consumer_group = %(group)s ORDER BY topic, partition""")
 _PAIRS = sql.SQL("""
     SELECT pairing_status, count(*), count(*) FILTER (WHERE pairing_status = 'COMPLETE' AND net_amount <> 0)

@@ -1,7 +1,7 @@
-"""The stream's books: how many offsets were consumed for the first time, so that one that was passed over is seen.
+"""The stream's books: where they begin, and how many offsets were passed over since, so that a lost record is seen.
 
-Revision: 0003. A landed revision never changes (P4.3). `fresh` never grows by a redelivery: as long as nothing was lost
-it is `applied_offset` less the offset at which the group began.
+Revision: 0003. A landed revision never changes (P4.3). `began_at` is unknown for rows that were there before; what a
+consumer of an older revision writes meanwhile counts nothing as passed over.
 """
 
 from __future__ import annotations
@@ -13,22 +13,18 @@ down_revision = "0002"
 branch_labels = None
 depends_on = None
 
-COLUMN = "ALTER TABLE bo.stream_progress ADD COLUMN fresh bigint NOT NULL DEFAULT 0"
-# What was booked before this revision is taken as whole: nothing tells otherwise.
-BEFORE = """
-UPDATE bo.stream_progress p
-SET fresh = p.applied_offset - (c.start_offsets -> p.topic ->> p.partition::text)::bigint
-FROM bo.cutovers c
-WHERE c.consumer_group = p.consumer_group AND c.start_offsets -> p.topic ? p.partition::text
+COLUMNS = """
+ALTER TABLE bo.stream_progress
+    ADD COLUMN began_at bigint,
+    ADD COLUMN passed_over bigint NOT NULL DEFAULT 0
 """
 
 
 def upgrade() -> None:
     op.execute("SET LOCAL lock_timeout = '5s'")
-    op.execute(COLUMN)
-    op.execute(BEFORE)
+    op.execute(COLUMNS)
 
 
 def downgrade() -> None:
     op.execute("SET LOCAL lock_timeout = '5s'")
-    op.execute("ALTER TABLE bo.stream_progress DROP COLUMN fresh")
+    op.execute("ALTER TABLE bo.stream_progress DROP COLUMN began_at, DROP COLUMN passed_over")

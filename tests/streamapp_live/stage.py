@@ -113,7 +113,7 @@ class Stage:
 
     def passed_over(self) -> int:
         """Offsets from the log's start to the position that were never consumed."""
-        found = "SELECT sum(applied_offset - fresh)::int8 FROM bo.stream_progress WHERE consumer_group = %s"
+        found = "SELECT sum(began_at + passed_over)::int8 FROM bo.stream_progress WHERE consumer_group = %s"
         return int(self.one(found, self.group))
 
     def applied_offsets(self) -> dict[tuple[str, int], int]:
