@@ -192,7 +192,7 @@ def test_progress_is_booked_with_its_batch(database: Database, owner: Owner) -> 
     ]
 
 
-def test_an_offset_that_was_passed_over_is_booked_and_one_that_came_again_is_not(database: Database, owner: Owner) -> None:
+def test_what_was_passed_over_is_booked_and_what_came_again_is_not(database: Database, owner: Owner) -> None:
     def rows(first: int, last: int) -> list[Envelope]:
         return [envelope._replace(offset=first + n) for n, envelope in
                 enumerate(enveloped([entry(f"tx-{number}") for number in range(first, last)]))]  # fmt: skip
