@@ -17,6 +17,7 @@ JOBS = {
     "backfill": "streamapp.backfill.run:main",
     "feed": "streamapp.feed:main",
     "migrate": "streamapp.migrate:main",
+    "reconcile": "streamapp.reconcile.run:main",
     "consumer": "streamapp.app:main",
     "api": "streamapp.api.server:main",
     "smoke": "streamapp.smoke:main",

@@ -26,12 +26,12 @@ class Entity:
     def names(self) -> str:
         return ", ".join(self.columns)
 
-    def stage_sql(self) -> str:
+    def stage_sql(self, on_commit: str = "DELETE ROWS") -> str:
         typed = ", ".join(f"{name} {kind}" for name, kind in self.columns.items())
         return (
             f"CREATE TEMPORARY TABLE IF NOT EXISTS {self.stage} ({typed}, src_partition int4, src_offset int8, "
             f"row_hash int8 GENERATED ALWAYS AS ({self.hash_function}({self.names})) STORED) "
-            "ON COMMIT DELETE ROWS"
+            f"ON COMMIT {on_commit}"
         )
 
     def copy_sql(self, form: str) -> str:

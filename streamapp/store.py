@@ -218,11 +218,12 @@ _BOOKED: Final = ("consumed", "applied", "duplicate", "stale", "conflict", "dlq"
 # What is applied stays applied: a redelivery from an older offset never takes the mark back. A watermark of the
 # future would hide every lag up to then. The row that is there speaks where the consumer does not know yet: so a
 # restart while behind shows no lag as gone, and a partition that nobody has read counts from when it was first owned.
+# An offset by which the position moved on, and that was not consumed with it, was passed over.
 _PROGRESS_SQL: Final = f"""
 INSERT INTO bo.stream_progress AS p
-    (consumer_group, topic, partition, applied_offset, end_offset, caught_up_at, {", ".join(_BOOKED)})
+    (consumer_group, topic, partition, applied_offset, end_offset, caught_up_at, {", ".join(_BOOKED)}, began_at)
 SELECT g, t, n, a, coalesce(e, greatest(a, old.end_offset)), least(coalesce(w, old.caught_up_at, now()), now()),
-       c1, c2, c3, c4, c5, c6
+       c1, c2, c3, c4, c5, c6, a - c1
 FROM unnest(%s::text[], %s::int4[], %s::int8[], %s::int8[], %s::timestamptz[],
             %s::int8[], %s::int8[], %s::int8[], %s::int8[], %s::int8[], %s::int8[])
     AS u(t, n, a, e, w, c1, c2, c3, c4, c5, c6)
@@ -232,6 +233,7 @@ ORDER BY t, n
 ON CONFLICT (consumer_group, topic, partition) DO UPDATE SET
     applied_offset = greatest(p.applied_offset, EXCLUDED.applied_offset),
     end_offset = EXCLUDED.end_offset, caught_up_at = EXCLUDED.caught_up_at, updated_at = now(),
+    passed_over = p.passed_over + greatest(0, EXCLUDED.applied_offset - p.applied_offset - EXCLUDED.consumed),
     {", ".join(f"{name} = p.{name} + EXCLUDED.{name}" for name in _BOOKED)}
 """.encode()  # noqa: S608 - the names are the constants above
 

@@ -94,10 +94,11 @@ class Apply:
         self._untold: list[Event] = []
         self._failures: list[Failure] = []
         self._succeeded = self._skipped = self._running = 0
+        self._run = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
 
     def run(self) -> tuple[ApplyFinished, int]:
         """Carry the plan out; the closing event and the exit code (0, 1, 3, 4, 5 or 130)."""
-        began, run = time.monotonic(), f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
+        began, run = time.monotonic(), self._run
         self._untold.append(ApplyStarted(_now(), run, self._plan_name, self._plan.environment.name, len(self._changes),
                                          self._plan.overrides))
         with ThreadPoolExecutor(self._parallelism, thread_name_prefix="step") as pool:
@@ -157,7 +158,7 @@ class Apply:
         result: Attributes | Failure
         try:
             result = run_change(change, self._kinds[change.address.kind], self._capabilities,
-                                Context(progress, self._stop.is_set))
+                                Context(progress, self._stop.is_set, self._run))
         except Failure as failure:
             result = failure
         self._inbox.put(_Done(change, round(time.monotonic() - began, 3), result))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from engine.model.observation import LiveState
     from engine.model.plan import Making, Plan
     from engine.model.step import Environment
+    from engine.model.value import Attributes
     from engine.model.verdict import Override
     from engine.planning.graph import Graph
     from engine.providers.base import Capabilities, Known
@@ -323,6 +324,19 @@ def known_environments() -> list[Known]:
                               mend="Apply its manifest, which writes the record anew, or look what it is.")
                       for folder in nameless), as_json="--json" in sys.argv[1:])
     return found
+
+
+def specs_of(name: str) -> tuple[Environment, Mapping[str, Attributes]]:
+    """The environment of a manifest path, or of a name that was planned here before, and what its steps shall be: by
+    address, of the manifest, or of the plan last made."""
+    path = Path(name)
+    if path.suffix in (".yaml", ".yml") or path.is_file():
+        hand = compiled(path)
+        return hand.environment, {str(a): step.spec for a, step in hand.graph.steps.items()}
+    from engine.planning.planfile import load_plan
+
+    environment = known_environment(name)
+    return environment, {str(c.address): c.spec for c in load_plan(plan_path(name)).changes}
 
 
 def known_environment(name: str) -> Environment:

@@ -80,15 +80,15 @@ def apply_manifest(path: Path, *, parallelism: int, as_json: bool, approved: boo
     if plan.destroy:
         confirm_destroy(plan, confirm)
     elif not approved:
-        _ask()
+        ask("Apply this plan?", "Add --auto-approve, or apply a plan that was reviewed: txplan apply PLAN.json")
     return apply_plan(plan, overrides=(), parallelism=parallelism, as_json=as_json)
 
 
-def _ask() -> None:
+def ask(question: str, mend: str) -> None:
+    """Ask on the terminal; Refused without one, with what to add, and where the answer is no."""
     if not sys.stdin.isatty():
-        raise Refused([error("no-terminal", "There is no terminal to ask on.",
-                             mend="Add --auto-approve, or apply a plan that was reviewed: txplan apply PLAN.json")])
-    if not click.confirm("Apply this plan?", default=False, err=True):
+        raise Refused([error("no-terminal", "There is no terminal to ask on.", mend=mend)])
+    if not click.confirm(question, default=False, err=True):
         raise Refused([error("not-approved", "Nothing was applied.")])
 
 

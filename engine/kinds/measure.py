@@ -6,6 +6,7 @@ Owns the names of the service's metrics. A key is absent where there was no data
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from math import inf
 from typing import Any
 
@@ -31,7 +32,8 @@ _LEAST_SCRAPES = 3
 
 def summarise(samples: Sequence[Sample], *, error_window_s: float = inf, unanswered: int = 0) -> dict[str, Any]:
     """{"api": {p95_s, requests}, "errors": {share, requests, errors}, "freshness": {p95_s, scrapes},
-    "dlq": {new}, "pairs": {complete, total}, "records": {outcome: gained}}; what was not measured is absent.
+    "lag": {p95, scrapes}, "dlq": {new}, "pairs": {complete, total}, "records": {outcome: gained}}; what was not
+    measured is absent.
 
     Errors are those of the last `error_window_s` seconds; look-ups that nobody answered, which no server could count,
     are errors too.
@@ -48,6 +50,10 @@ def summarise(samples: Sequence[Sample], *, error_window_s: float = inf, unanswe
     p95 = quantile(0.95, fresh) if len(fresh) >= _LEAST_SCRAPES else None
     if p95 is not None and p95 < inf:
         found["freshness"] = {"p95_s": round(p95, 3), "scrapes": len(fresh)}
+    behind = _lags(samples)
+    p95 = quantile(0.95, behind) if len(behind) >= _LEAST_SCRAPES else None
+    if p95 is not None and p95 < inf:
+        found["lag"] = {"p95": int(p95), "scrapes": len(behind)}
     dead = latest(samples, DLQ, "origin")
     if dead:
         found["dlq"] = {"new": int(sum(dead.values()))}
@@ -71,6 +77,16 @@ def _freshness(samples: Sequence[Sample]) -> list[float]:
               if s.name == UP and s.app == CONSUMER and s.at not in told]
     return worst_by_time([*silent, *(Sample(s.app, s.replica, s.at, FRESHNESS, s.labels, s.value) for s in samples
                                      if s.name in (FRESHNESS, STORE_LAG))], FRESHNESS)
+
+
+def _lags(samples: Sequence[Sample]) -> list[float]:
+    """Events behind at each scrape, over all partitions; without end where the consumer did not say."""
+    asked = {s.at for s in samples if s.name == UP and s.app == CONSUMER}
+    total: dict[datetime, float] = {}
+    for sample in samples:
+        if sample.name == LAG:
+            total[sample.at] = total.get(sample.at, 0.0) + sample.value
+    return [total.get(at, inf) for at in sorted(asked | total.keys())]
 
 
 def _last(samples: Sequence[Sample], seconds: float) -> list[Sample]:

@@ -213,6 +213,26 @@ def last_proof(database: Database, step: str) -> Proof | None:
     return Proof(*rows[0]) if rows else None
 
 
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One answer of a gate or smoke step, as it is kept."""
+
+    step: str
+    outcome: str
+    at: datetime
+    detail: Mapping[str, Any]
+
+
+def gate_answers(database: Database, gate: str | None, limit: int) -> list[Answer]:
+    """The newest `limit` answers of one gate, or of each, oldest first."""
+    rows = read(database, sql.SQL(
+        "SELECT step, outcome, finished_at, detail FROM (SELECT *, row_number() OVER (PARTITION BY step ORDER BY id "
+        "DESC) AS age FROM bo.proofs WHERE step LIKE 'gate.%%') p "
+        "WHERE age <= %(limit)s AND (%(gate)s::text IS NULL OR step = 'gate.' || %(gate)s) ORDER BY step, id"),
+        {"limit": limit, "gate": gate})
+    return [Answer(*row) for row in rows]
+
+
 def insert_proof(database: Database, step: str, subject: str, outcome: str, started: datetime,
                  detail: Mapping[str, Any]) -> None:
     """Keep one proof; `started` is when its run began, it ends now."""

@@ -29,6 +29,7 @@ from engine.model.manifest import (
     Names,
     Postgres,
     PostgresSource,
+    Reconcile,
     Secret,
     Slo,
     SyntheticSource,
@@ -54,6 +55,7 @@ def build(reader: Reader, file: str) -> Manifest:
         backfill=Backfill(_backfill_source(reader), reader.integer("backfill.chunk_rows")),
         consumer=Consumer(reader.integer("consumer.replicas"), reader.integer("consumer.batch_records")),
         api=Api(reader.integer("api.replicas"), _limits(reader)), load=_load(reader), slo=_slo(reader),
+        reconcile=Reconcile(reader.flag("reconcile.source_is_live", False)),
         migrations=reader.optional_file("migrations") or str(asset("migrations")),
         access=cast(Access, reader.text("access", "public")),
         max_destroy=DestroyLimit(reader.integer("max_destroy.count", 2), reader.number("max_destroy.share", 0.3)))
@@ -149,4 +151,6 @@ def _slo(reader: Reader) -> Slo:
                error_rate=reader.number("slo.error_rate"), error_window=reader.duration("slo.error_window"),
                dlq_new=reader.integer("slo.dlq_new"), dlq_window=reader.duration("slo.dlq_window"),
                complete_pairs=reader.number("slo.complete_pairs"),
-               pairs_settled_for=reader.duration("slo.pairs_settled_for"))
+               pairs_settled_for=reader.duration("slo.pairs_settled_for"),
+               lag_p95=reader.integer("slo.lag_p95", 10_000), books_off=reader.integer("slo.books_off", 0),
+               differences=reader.integer("slo.differences", 0))

@@ -61,6 +61,11 @@ class Reader:
         node = self._node(path, required=default is None)
         return self._record(path, float(node.value) if node and isinstance(node.value, int | float) else default or 0.0)
 
+    def flag(self, path: str, default: bool) -> bool:
+        """Yes or no."""
+        node = self._node(path, required=False)
+        return self._record(path, bool(node.value) if node else default)
+
     def duration(self, path: str) -> timedelta:
         """A duration such as `5m`."""
         node = self._node(path)

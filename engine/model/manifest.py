@@ -212,6 +212,16 @@ class Slo:
     dlq_window: timedelta
     complete_pairs: float
     pairs_settled_for: timedelta
+    lag_p95: int
+    books_off: int
+    differences: int
+
+
+@dataclass(frozen=True, slots=True)
+class Reconcile:
+    """How source and store are compared. `source_is_live`: the source holds all that is streamed, too."""
+
+    source_is_live: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,6 +246,7 @@ class Manifest:
     api: Api
     load: Load
     slo: Slo
+    reconcile: Reconcile
     migrations: str
     max_destroy: DestroyLimit
     access: Access

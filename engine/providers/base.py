@@ -37,10 +37,12 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What a running step may say and hear: its progress, and whether it is asked to stop."""
+    """What a running step may say and hear: its progress, and whether it is asked to stop. `run` names the apply in the
+    journal."""
 
     emit: Callable[[Progress], None]
     cancelled: Callable[[], bool]
+    run: str = ""
 
 
 @dataclass(frozen=True, slots=True)

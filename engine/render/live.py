@@ -15,6 +15,7 @@ from rich.text import Text
 from engine.model.address import Address
 from engine.model.duration import spoken
 from engine.model.event import Event, StepFailed, StepProgress, StepSkipped, StepStarted, StepSucceeded
+from engine.providers.base import Progress
 from engine.render import events
 from engine.render.paint import coloured
 
@@ -77,8 +78,12 @@ class LiveView:
 
 
 def _progress(progress: StepProgress | None) -> str:
-    if progress is None:
-        return ""
+    words = progress_words(progress) if progress else ""
+    return f"  {words}" if words else ""
+
+
+def progress_words(progress: StepProgress | Progress) -> str:
+    """`1,000 of 5,000 rows · 3 s left · its note`, as far as it is known."""
     parts = []
     if progress.done is not None:
         of = f" of {progress.total:,}" if progress.total else ""
@@ -87,4 +92,4 @@ def _progress(progress: StepProgress | None) -> str:
         parts.append(f"{spoken(progress.eta_s)} left")
     if progress.note:
         parts.append(progress.note)
-    return f"  {' · '.join(parts)}" if parts else ""
+    return " · ".join(parts)

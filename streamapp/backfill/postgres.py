@@ -30,6 +30,8 @@ _COLUMNS: Final = """
 SELECT a.attname, format_type(a.atttypid, a.atttypmod) FROM pg_attribute a
 WHERE a.attrelid = to_regclass(%s) AND a.attnum > 0 AND NOT a.attisdropped"""
 
+_TRIM_SCALE: Final = 130_000
+
 
 class PostgresSource:
     """The tables of a spec, orders before ledger."""
@@ -84,6 +86,15 @@ class PostgresSource:
             row += table.num_rows
             yield Block(position, table.num_rows, table, numbers)
 
+    @property
+    def connection(self) -> psycopg.Connection[TupleRow]:
+        """The connection that holds the snapshot."""
+        return self._conn
+
+    def kinds(self, part: Part) -> Mapping[str, str]:
+        """The part's columns that the contract knows, with their types as the server writes them."""
+        return self._kinds[part.name]
+
     def close(self) -> None:
         self._conn.close()
 
@@ -110,8 +121,10 @@ class PostgresSource:
         kinds, key = self._kinds[part.name], sql.Identifier(part.entity.key)
         # 1.5000 of a column with more decimals says the same as 1.5; 1.005 stays, and is refused.
         names = sql.SQL(", ").join(
-            sql.SQL("trim_scale({0}) AS {0}" if kind.startswith("numeric") else "{0}").format(sql.Identifier(name))
-            for name, kind in kinds.items()
+            sql.SQL("{} AS {}").format(trimmed(at, self._conn.info.server_version), at)
+            if kind.startswith("numeric")
+            else at
+            for at, kind in ((sql.Identifier(name), kind) for name, kind in kinds.items())
         )
         # The key is compared as its own type, which the source's own index is ordered by.
         where = (
@@ -136,3 +149,12 @@ class PostgresSource:
             null_values=[""],
             quoted_strings_can_be_null=False,
         )
+
+
+def trimmed(at: sql.Identifier, server_version: int) -> sql.Composed:
+    """A numeric column as text without zeros behind its last digit, also where there is no trim_scale yet."""
+    if server_version >= _TRIM_SCALE:
+        return sql.SQL("trim_scale({})::text").format(at)
+    return sql.SQL(
+        "CASE WHEN strpos({0}::text, '.') > 0 THEN rtrim(rtrim({0}::text, '0'), '.') ELSE {0}::text END"
+    ).format(at)

@@ -62,7 +62,7 @@ def open_source(spec: Spec) -> SourceReader:
 
 
 async def _run(source: SourceReader, spec: Spec, conninfo: str) -> int:
-    start_mib = _peak_mib()
+    start_mib = peak_mib()
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     async with await psycopg.AsyncConnection.connect(conninfo, autocommit=True) as conn:
@@ -88,7 +88,7 @@ async def _run(source: SourceReader, spec: Spec, conninfo: str) -> int:
     for checkpoint in known.values():
         total.add(checkpoint.books)
     numbers = {**vars(total), "parts": len(known), "already_done": not fresh}
-    report.result({**numbers, "start_mib": start_mib, "peak_mib": _peak_mib()})
+    report.result({**numbers, "start_mib": start_mib, "peak_mib": peak_mib()})
     return 0
 
 
@@ -125,7 +125,7 @@ def _refuse_changed(parts: Sequence[Part], known: dict[str, Checkpoint]) -> None
             )  # fmt: skip
 
 
-def _peak_mib() -> int:
+def peak_mib() -> int:
     """The most memory this process has held, in MiB."""
     # The kernel counts in KiB, except on macOS, where it counts bytes.
     unit = 1 << 20 if sys.platform == "darwin" else 1 << 10

@@ -30,11 +30,17 @@ class Place:
     position: int
     end: int | None = None
     caught_up: float | None = None
+    #: When the end was asked for.
+    ended_at: float | None = None
 
     @property
     def lag(self) -> int | None:
         """Records that wait on the broker, as last known."""
         return None if self.end is None else max(0, self.end - self.position)
+
+
+#: An end that is older than this says nothing of how much waits now.
+END_KEEPS_S = 5.0
 
 
 class Positions:
@@ -54,7 +60,7 @@ class Positions:
         """The place after a batch whose last record was appended at ``appended``; not stored yet."""
         known = self.places.get(tp, Place(position))
         end = None if known.end is None else max(known.end, position)
-        return Place(position, end, _later(known.caught_up, min(appended, time.time())))
+        return Place(position, end, _later(known.caught_up, min(appended, time.time())), known.ended_at)
 
     def ended(self, ends: Mapping[TP, int], asked_at: float) -> None:
         """The broker told the ends, after ``asked_at``."""
@@ -62,7 +68,13 @@ class Positions:
             known = self.places.get(tp)
             if known is not None:
                 caught_up = _later(known.caught_up, asked_at) if known.position >= end else known.caught_up
-                self.places[tp] = Place(known.position, end, caught_up)
+                self.places[tp] = Place(known.position, end, caught_up, asked_at)
+
+    def lag_now(self, tp: TP) -> int | None:
+        """Records that wait; None where the broker's answer is too old to say so."""
+        place = self.places[tp]
+        fresh = place.ended_at is not None and time.time() - place.ended_at <= END_KEEPS_S
+        return place.lag if fresh else None
 
     def all_read(self) -> bool:
         """Whether no record of any owned partition waits on the broker, as far as that is known of each."""

@@ -32,9 +32,10 @@ class StreamGauges(Collector):
         labels = ["topic", "partition"]
         lag = GaugeMetricFamily("bo_stream_lag_records", "Records that wait on the broker.", labels=labels)
         fresh = GaugeMetricFamily("bo_stream_freshness_seconds", "Age of the watermark, now.", labels=labels)
-        for (topic, partition), place in self._positions.places.items():
-            if place.lag is not None:
-                lag.add_metric([topic, str(partition)], place.lag)
+        for tp, place in self._positions.places.items():
+            topic, partition = tp
+            if (waiting := self._positions.lag_now(tp)) is not None:
+                lag.add_metric([topic, str(partition)], waiting)
             if place.caught_up is not None:
                 fresh.add_metric([topic, str(partition)], max(0.0, time.time() - place.caught_up))
         ready = GaugeMetricFamily("bo_stream_ready", "1 while the consumer can serve.")

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from engine.kinds.gate import GATES
 from tests.e2e.stage import Stage
 
-PROOFS = {"smoke.service", "smoke.load", "gate.api", "gate.dlq", "gate.errors", "gate.freshness", "gate.pairs"}
+PROOFS = {"smoke.service", "smoke.load", *(f"gate.{name}" for name in GATES)}
 
 
 def applied(stage: Stage) -> None:

@@ -13,7 +13,8 @@ import pytest
 from engine.assets import asset
 from tests.e2e.stage import SMALL, Result, Stage, staged
 
-GATES = {"gate.revision", "gate.api", "gate.dlq", "gate.errors", "gate.freshness", "gate.pairs"}
+GATES = {f"gate.{name}" for name in ("revision", "api", "books", "dlq", "errors", "freshness", "lag", "pairs",
+                                     "reconcile")}
 
 
 @pytest.fixture(scope="module", params=["noida", "apache"])

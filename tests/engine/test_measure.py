@@ -142,3 +142,17 @@ def test_what_nobody_answered_is_an_error() -> None:
     measured = summarise(_api(*[(0.01, "200")] * 8), unanswered=2)
     assert measured["errors"] == {"share": 0.2, "requests": 10, "errors": 2}
     assert summarise([], unanswered=5)["errors"]["share"] == 1.0
+
+
+def test_a_lag_that_nobody_told_is_no_good_lag() -> None:
+    scrapes = [_told(second, name, value) for second in range(10) for name, value in (
+        ("up", 1.0), ("bo_stream_lag_records", float(second * 100)))]
+    assert summarise(scrapes)["lag"] == {"p95": 900, "scrapes": 10}
+    silent = [s for s in scrapes if s.name == "up" or s.at.second < 5]
+    assert "lag" not in summarise(silent)
+
+
+def test_a_complete_pair_that_does_not_cancel_counts_as_none() -> None:
+    measured = {"pairs": {"complete": 10, "total": 10}}
+    assert GATES["pairs"].value(measured) == 100.0
+    assert GATES["pairs"].value({**measured, "unbalanced": 1}) == 90.0

@@ -26,6 +26,8 @@ from .judging import codes, evidence, graph_of, planned
 HEAD = str(ScriptDirectory(str(MIGRATIONS)).get_current_head())
 _REVISION = '"""{message}."""\nfrom alembic import op\n\nrevision = "{name}"\ndown_revision = "{down}"\n{more}\n' \
             'def upgrade() -> None:\n    op.execute("{sql}")\n'
+_LANDED = sorted(r.revision for r in ScriptDirectory(MIGRATIONS).walk_revisions())
+HEAD = _LANDED[-1]
 _COVERING = "ALTER TABLE bo.payment_orders ADD COLUMN IF NOT EXISTS note_of_hand text"
 
 
@@ -77,7 +79,7 @@ def test_what_landed_is_kept_and_what_is_done_by_hand_is_named(chain: Chain) -> 
     assert codes(chain.plan()) == set()
     chain.migrate()
     assert (codes(chain.plan()), codes(chain.plan(), Outcome.WARN)) == (set(), set())
-    assert "0001, 0002" in evidence(chain.plan(), "landed-migrations")
+    assert ", ".join(_LANDED) in evidence(chain.plan(), "landed-migrations")
 
     chain.local.query("bo_migrator", "ALTER TABLE bo.payment_orders ADD COLUMN note_of_hand text")
     chain.local.query("bo_migrator", "DROP INDEX bo.ledger_entries_wallet")
@@ -127,7 +129,7 @@ def test_a_record_that_was_cut_off_is_made_up_for(chain: Chain) -> None:
     chain.local.query("bo_migrator", "DELETE FROM bo.landed_revisions")
     chain.migrate()
     assert codes(chain.plan(), Outcome.WARN) == set()
-    assert "0001, 0002" in evidence(chain.plan(), "landed-migrations")
+    assert ", ".join(_LANDED) in evidence(chain.plan(), "landed-migrations")
 
 
 def test_contracting_waits_for_the_application(tmp_path: Path) -> None:

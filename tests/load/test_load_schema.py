@@ -73,6 +73,8 @@ def test_defaults_in_the_schema_are_those_of_the_code(tmp_path: Path) -> None:
             ("", "broker", SCHEMA["properties"]["broker"]),
             ("", "max_destroy", SCHEMA["properties"]["max_destroy"]),
             ("", "api.limits", SCHEMA["properties"]["api"]["properties"]["limits"]),
+            ("", "slo", SCHEMA["properties"]["slo"]),
+            ("", "reconcile", SCHEMA["properties"]["reconcile"]),
             ("backfill: {source: {synthetic: {payments: 5}}}\n", "backfill.source.synthetic",
              SCHEMA["$defs"]["synthetic"]),
             (f"backfill: {{source: {{postgres: {database}}}}}\n", "backfill.source.postgres",

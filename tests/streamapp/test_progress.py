@@ -54,6 +54,15 @@ def test_what_is_not_known_of_a_partition_is_told_by_no_gauge() -> None:
     assert set(gauges(positions)) == {("bo_stream_freshness_seconds", "ledger")}
 
 
+def test_a_lag_that_was_told_long_ago_is_told_no_more() -> None:
+    """A batch that stands still asks the broker nothing; what waited before it says nothing of what waits now."""
+    positions = Positions()
+    positions.reset({PLACE: 5})
+    positions.ended({PLACE: 5}, time.time() - 60)
+    assert set(gauges(positions)) == {("bo_stream_freshness_seconds", "ledger")}
+    assert gauges(positions)["bo_stream_freshness_seconds", "ledger"] >= 60
+
+
 def test_every_owned_partition_is_booked() -> None:
     positions = Positions()
     positions.reset({PLACE: 5, OTHER: 3})

@@ -193,6 +193,24 @@ def test_progress_is_booked_with_its_batch(database: Database, owner: Owner) -> 
     ]
 
 
+def test_what_was_passed_over_is_booked_and_what_came_again_is_not(database: Database, owner: Owner) -> None:
+    def rows(first: int, last: int) -> list[Envelope]:
+        return [envelope._replace(offset=first + n) for n, envelope in
+                enumerate(enveloped([entry(f"tx-{number}") for number in range(first, last)]))]  # fmt: skip
+
+    async def batches() -> None:
+        async with await connected(database) as conn:
+            await store.heartbeat(conn, Progress("g", {(L, 0): Watermark(100, 100)}))
+            # Once, once again in a larger batch after a kill, then past two offsets that nobody brought.
+            for first, last in ((100, 105), (100, 110), (103, 106), (112, 115)):
+                await store.apply_batch(conn, [e._replace(partition=0) for e in rows(first, last)],
+                                        Progress("g", {(L, 0): Watermark(last, 200)}))  # fmt: skip
+
+    asyncio.run(batches())
+    found = owner.execute("SELECT began_at, applied_offset, consumed, passed_over FROM bo.stream_progress").fetchall()
+    assert found == [(100, 115, 21, 2)]
+
+
 def test_a_heartbeat_moves_the_watermark_and_never_takes_back_what_is_applied(database: Database, owner: Owner) -> None:
     async def beats() -> None:
         async with await connected(database) as conn:

@@ -112,6 +112,11 @@ class Stage:
         row = self.rows(f"SELECT {sums} FROM bo.stream_progress WHERE consumer_group = %s", self.group)[0]  # noqa: S608
         return dict(zip((*BOOKS, "conflict"), row, strict=True))
 
+    def passed_over(self) -> int:
+        """Offsets from the log's start to the position that were never consumed."""
+        found = "SELECT sum(began_at + passed_over)::int8 FROM bo.stream_progress WHERE consumer_group = %s"
+        return int(self.one(found, self.group))
+
     def applied_offsets(self) -> dict[tuple[str, int], int]:
         found = self.rows(
             "SELECT topic, partition, applied_offset FROM bo.stream_progress WHERE consumer_group = %s", self.group

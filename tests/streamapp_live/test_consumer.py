@@ -125,6 +125,7 @@ def test_two_members_share_and_take_over(stage: Stage) -> None:
     stage.settled(60_000, 90)
     books = stage.books()
     assert balanced(books) and books["applied"] == 60_000 and books["dlq"] == 0
+    assert stage.passed_over() == 0
 
 
 def test_refuses_to_go_on_where_the_log_has_lost_records(stage: Stage) -> None:

@@ -79,8 +79,9 @@ class Database:
 class PostgresServer:
     """A running cluster. `kill()` and `start()` are there for fault tests."""
 
-    def __init__(self, folder: Path, *, durable: bool = False) -> None:
+    def __init__(self, folder: Path, *, durable: bool = False, binaries: Path = BIN) -> None:
         self.folder = folder
+        self.binaries = binaries
         self._durable = durable
         self.data = folder / "data"
         self.port = free_port()
@@ -92,10 +93,12 @@ class PostgresServer:
 
     @classmethod
     @contextmanager
-    def started(cls, under: Path | None = None, *, durable: bool = False) -> Iterator[PostgresServer]:
-        """A new cluster; its files lie under that folder where one is given."""
+    def started(cls, under: Path | None = None, *, durable: bool = False,
+                binaries: Path = BIN) -> Iterator[PostgresServer]:
+        """A new cluster of the wheel's own version, or of other `binaries`; its files lie under that folder where one
+        is given."""
         folder = Path(tempfile.mkdtemp(prefix="txplan-pg-", dir=under))
-        server = cls(folder, durable=durable)
+        server = cls(folder, durable=durable, binaries=binaries)
         try:
             server._initialise()
             server.start()
@@ -115,7 +118,7 @@ class PostgresServer:
             shutil.chown(self.folder, self._run_as)
             shutil.chown(secret, self._run_as)
         self._run(
-            str(BIN / "initdb"), "-D", str(self.data), "-U", "postgres", "--auth=scram-sha-256",
+            str(self.binaries / "initdb"), "-D", str(self.data), "-U", "postgres", "--auth=scram-sha-256",
             f"--pwfile={secret}", "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync",
         )  # fmt: skip
         secret.unlink()
@@ -130,7 +133,7 @@ class PostgresServer:
         log = (self.folder / "log").open("ab")
         with log:
             self.process = subprocess.Popen(
-                [str(BIN / "postgres"), "-D", str(self.data)],
+                [str(self.binaries / "postgres"), "-D", str(self.data)],
                 user=self._run_as, cwd="/", stdout=log, stderr=log, start_new_session=True,
             )  # fmt: skip
         deadline = time.monotonic() + 60

@@ -1,6 +1,6 @@
 """What a cutover was taken from, how far its backfill is, and what was reprocessed.
 
-Revision: 0006. Only additions: what runs goes on while this runs. `taken` holds the circumstances (clocks, retention,
+Revision: 0005. Only additions: what runs goes on while this runs. `taken` holds the circumstances (clocks, retention,
 the log's start), `snapshot` what the backfill read of the source; rates are rows a second.
 """
 
@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from alembic import op
 
-revision = "0006"
-down_revision = "0002"
+revision = "0005"
+down_revision = "0004"
 branch_labels = None
 depends_on = None
 

@@ -1,0 +1,1 @@
+"""Reconciliation: the source against the store, by segments of the primary key that the two databases hash."""
