@@ -23,7 +23,8 @@ def encode(value: Any) -> Any:
         return value
     if isinstance(value, Address):
         return str(value)
-    if names := _field_names(type(value)):
+    type_: Any = type(value)
+    if names := _field_names(type_):
         return {name: encode(getattr(value, name)) for name in names}
     if isinstance(value, Enum):
         return value.value
@@ -39,7 +40,7 @@ def encode(value: Any) -> Any:
 
 
 @cache
-def _field_names(type_: type) -> tuple[str, ...]:
+def _field_names(type_: Any) -> tuple[str, ...]:
     return tuple(f.name for f in fields(type_)) if is_dataclass(type_) else ()
 
 
