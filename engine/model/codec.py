@@ -23,8 +23,8 @@ def encode(value: Any) -> Any:
         return value
     if isinstance(value, Address):
         return str(value)
-    kind: Any = type(value)
-    if names := _field_names(kind):
+    type_: Any = type(value)
+    if names := _field_names(type_):
         return {name: encode(getattr(value, name)) for name in names}
     if isinstance(value, Enum):
         return value.value
