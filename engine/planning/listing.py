@@ -87,6 +87,9 @@ def _trouble(status: Status) -> str:
     down = [server for server, state in status.servers.items() if state != "up"]
     if down:
         return f"down: {', '.join(down)}"
+    lacking = [type_ for type_ in ("postgres", "namespace") if not any(s.startswith(type_) for s in status.servers)]
+    if lacking:
+        return f"half built: no {' and no '.join(lacking)}"
     if status.database != "answers":
         return status.database
     absent = [app for app in ("api", "consumer") if app not in [a.name for a in status.apps]]

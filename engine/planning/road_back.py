@@ -85,6 +85,8 @@ def _tables(changes: Mapping[Address, Change], live: LiveState) -> Store:
         how.append(f"backfill.source fills them: {source_in_words(source)}")
     if feed:
         how.append(f"load.source publishes its events again: {source_in_words(feed)}")
+    if held and held["audited"]:
+        how.append("the audit of look-ups begins anew")
     if held is None:
         missing = "" if source else "what they hold cannot be read now, and no backfill.source is declared"
         return Store(wiring.DATABASE, "tables that cannot be read now", "; ".join(how), missing)
@@ -170,10 +172,9 @@ def _where(source: Value) -> str | None:
 
 
 def left_behind(store: Store, live: LiveState) -> str:
-    """What is in the store that is rebuilt from nothing by its nature: broken events, and the audit of look-ups."""
+    """What is in the store that somebody may still have to look at, and no rebuild makes again: broken events."""
     schema = live.by_address.get(wiring.SCHEMA)
     held: Any = schema.notes.get("holds") if schema is not None and store.address == wiring.DATABASE else None
     if not held:
         return ""
-    parts = [f"{held['dead_letters']:,} broken events of the DLQ"] if held["dead_letters"] else []
-    return " and ".join(parts + (["the records of who looked up what"] if held["audited"] else []))
+    return f"{held['dead_letters']:,} broken events of the DLQ" if held["dead_letters"] else ""

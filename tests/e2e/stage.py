@@ -78,6 +78,11 @@ class Result:
         return plan
 
     @property
+    def blocked(self) -> set[str]:
+        """The codes of what guardrails refuse of the plan."""
+        return {v["diagnostic"]["code"] for v in self.plan["verdicts"] if v["outcome"] == "block"}
+
+    @property
     def actions(self) -> dict[str, str]:
         """Address to action, of what the plan would do."""
         return {c["address"]: c["action"] for c in self.plan["changes"] if c["action"] != "no-op"}

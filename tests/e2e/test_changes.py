@@ -71,3 +71,9 @@ def test_a_rotated_secret_restarts_who_reads_it(up: Stage, monkeypatch: pytest.M
     assert "of the user's own choice" not in seen.out + seen.err
     applied(up)
     assert up.ask("/admin/tx/nobody-knows-this", "a token of the user's own choice, long enough")[0] == 404
+    # Without the variable the vault alone has it, and whoever destroys that is asked to answer for it.
+    monkeypatch.delenv("E2E_TOKEN")
+    lost = up.plan("--destroy")
+    assert (lost.code, lost.blocked) == (3, {"no-way-back"})
+    up.write(secrets={"api-token": {"generate": 32}})
+    assert up.plan("--destroy").code == 2 and up.plan().code == 0

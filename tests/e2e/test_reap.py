@@ -20,8 +20,8 @@ _AT = """
 import sys
 from datetime import datetime
 import engine.cli.common as common
-common.now = lambda: datetime.fromisoformat(sys.argv[1])
-sys.argv[1:2] = []
+at = datetime.fromisoformat(sys.argv.pop(1))
+common.now = lambda: at
 from engine.cli import main
 main()
 """
@@ -36,9 +36,11 @@ def at(stage: Stage, day: str, *arguments: str) -> Result:
     return Result(done.returncode, done.stdout, done.stderr)
 
 
-@pytest.fixture
-def two(tmp_path: Path) -> Iterator[tuple[Stage, Stage]]:
-    """Two live environments in one state folder; the first lives until 2099-06-01, the second much longer."""
+@pytest.fixture(scope="module")
+def two(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Stage, Stage]]:
+    """Two live environments in one state folder; the first lives until 2099-06-01, the second much longer. The last
+    test that has them ends the first one."""
+    tmp_path = tmp_path_factory.mktemp("two")
     with staged(tmp_path / "a", state=tmp_path / "state", ttl="2099-06-01") as one, \
             staged(tmp_path / "b", state=tmp_path / "state", owner="zoe") as other:
         for stage in (one, other):
@@ -47,6 +49,30 @@ def two(tmp_path: Path) -> Iterator[tuple[Stage, Stage]]:
             done = stage.run("apply", str(small), "--json")
             assert done.code == 0, done.failures
         yield one, other
+
+
+def test_what_is_not_proven_or_was_extended_stays(two: tuple[Stage, Stage]) -> None:
+    one, _ = two
+    record = one.home / "group.json"
+    kept = record.read_text()
+    record.write_text(json.dumps({**json.loads(kept), "tags": {**json.loads(kept)["tags"], "owner": "zoe"}}))
+    strange = at(one, "2099-06-02", "reap", "--apply", "--confirm", one.name, "--json")
+    assert (strange.code, strange.codes) == (3, {"not-ours"})
+    record.write_text(kept)
+
+    assert one.run("extend", one.name, "--ttl", "2099-05-01", "--json").codes == {"no-extension"}
+    assert one.run("extend", one.name, "--json").codes == {"which-ttl"}
+    at(one, "2099-06-02", "extend", one.name, "--days", "10", "--json")
+    assert "2099-06-12" in one.manifest.read_text(), "from today, where it has expired"
+    extended = at(one, "2099-06-02", "reap", "--apply", "--confirm", one.name, "--json")
+    assert (extended.code, extended.codes) == (1, {"extended"})
+
+    moved = one.manifest.rename(one.folder / "elsewhere.yaml")
+    lost = at(one, "2099-06-02", "reap", "--json")
+    assert (lost.code, lost.codes, lost.event("Expired")[0]["plan"]) == (2, {"manifest-unknown"}, None)
+    moved.rename(one.manifest)
+    assert one.home.exists()
+    one.write()
 
 
 def test_what_has_expired_is_reaped_by_name_alone(two: tuple[Stage, Stage]) -> None:
@@ -73,29 +99,6 @@ def test_what_has_expired_is_reaped_by_name_alone(two: tuple[Stage, Stage]) -> N
     assert done.code == 0, done.failures
     assert not one.home.exists() and other.home.exists()
     assert [e["name"] for e in one.run("list", "--json").event("Environment")] == [other.name]
-
-
-def test_what_is_not_proven_or_was_extended_stays(two: tuple[Stage, Stage]) -> None:
-    one, _ = two
-    record = one.home / "group.json"
-    kept = record.read_text()
-    record.write_text(json.dumps({**json.loads(kept), "tags": {**json.loads(kept)["tags"], "owner": "zoe"}}))
-    strange = at(one, "2099-06-02", "reap", "--apply", "--confirm", one.name, "--json")
-    assert (strange.code, strange.codes) == (3, {"not-ours"})
-    record.write_text(kept)
-
-    assert one.run("extend", one.name, "--ttl", "2099-05-01", "--json").codes == {"no-extension"}
-    assert one.run("extend", one.name, "--json").codes == {"which-ttl"}
-    at(one, "2099-06-02", "extend", one.name, "--days", "10", "--json")
-    assert "2099-06-12" in one.manifest.read_text(), "from today, where it has expired"
-    extended = at(one, "2099-06-02", "reap", "--apply", "--confirm", one.name, "--json")
-    assert (extended.code, extended.codes) == (1, {"extended"})
-
-    moved = one.manifest.rename(one.folder / "elsewhere.yaml")
-    lost = at(one, "2099-06-02", "reap", "--json")
-    assert (lost.code, lost.codes, lost.event("Expired")[0]["plan"]) == (2, {"manifest-unknown"}, None)
-    moved.rename(one.manifest)
-    assert one.home.exists()
 
 
 _HOLD = """

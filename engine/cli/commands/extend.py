@@ -39,7 +39,7 @@ Examples:
 @json_option
 @click.pass_context
 def command(ctx: click.Context, env: str, ttl: datetime | None, days: int | None, as_json: bool) -> None:
-    """Give an environment a later ttl: in its manifest first, and by the plan that follows in its live tags.
+    """Give an environment a later ttl: in its manifest, then in its tags.
 
     ENV is a manifest, or the name of an environment that is live here. The manifest is the truth: only the day in it
     changes. The plan is shown and kept, and `txplan apply` applies it as any other.

@@ -22,9 +22,9 @@ WARN_DAYS = 3
               help="From so many days before its end a ttl is marked.")
 @json_option
 def command(warn_days: int, as_json: bool) -> None:
-    """Show every environment that is live here: target, profile, owner, age, ttl, health, orphans.
+    """Show every live environment: owner, age, ttl, health.
 
-    All of it is read from the environments themselves.
+    Also its target and profile, who locks it, and its orphans. All of it is read from the environments themselves.
     """
     from engine.cli.known import look
     from engine.model.codec import encode

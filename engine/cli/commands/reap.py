@@ -47,7 +47,7 @@ Examples:
 @click.pass_context
 def command(ctx: click.Context, warn_days: int, applies: bool, confirmed: tuple[str, ...], parallelism: int,
             as_json: bool) -> None:
-    """Find the environments whose ttl has passed, and plan to destroy them.
+    """Find what has expired, and plan to destroy it.
 
     Without --apply nothing is touched: each plan is kept for a review. Expired is what its live ttl tag says, and its
     manifest too: where that has a later ttl, it was extended, and is only to be applied. What name and tags together do

@@ -26,8 +26,9 @@ Examples:
 @click.pass_context
 def command(ctx: click.Context, manifest: Path, confirm: str | None, parallelism: int, overridden: tuple[str, ...],
             reason: str | None, as_json: bool) -> None:
-    """Destroy an environment and build it anew, with the next generation, by one plan.
+    """Destroy an environment and build it anew, by one plan.
 
+    It is built with the next generation, so its consumer group is one that nobody had yet (P7.2).
     The plan is shown first, and the environment's name is asked for. What a guardrail would refuse while building is
     refused before anything is destroyed. Where it was cut, `txplan apply` goes on with the same plan.
     """

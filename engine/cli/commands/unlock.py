@@ -26,7 +26,7 @@ Examples:
 @json_option
 @click.pass_context
 def command(ctx: click.Context, env: str, confirm: str | None, force: bool, as_json: bool) -> None:
-    """Show who holds an environment's lock, and break it open where its holder is gone.
+    """Show who holds an environment's lock; break it where nobody lives.
 
     A lock is free again by itself when its holder's process ends, however it ends. This is for one whose holder is on
     another host, or hangs. A holder that lives on this host is left alone (exit code 6), unless you --force it.

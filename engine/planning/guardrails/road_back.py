@@ -22,7 +22,7 @@ class RoadBack:
     overridable = True
 
     def judge(self, plan: Plan, live: LiveState, now: datetime) -> Iterable[Verdict]:
-        """Blocks each store without a way back; warns of what is kept nowhere else by its nature."""
+        """Blocks each store without a way back; warns of broken events that nobody has resolved."""
         stores = road_back.stores(plan.changes, live)
         for store in stores:
             if store.missing:
@@ -33,7 +33,7 @@ class RoadBack:
             elif lost := road_back.left_behind(store, live):
                 yield warned(self, lost, warning(
                     "not-rebuilt", f"{lost} go with {store.address}, and no rebuild makes them again.",
-                    mend="Export them first where somebody still needs them.", address=store.address,
+                    mend="Resolve or export them first where somebody still needs them.", address=store.address,
                     rule=self.rule), store.address)
         if not any(s.missing for s in stores):
             yield passed(self, f"a way back for {listed(s.address for s in stores)}" if stores else
