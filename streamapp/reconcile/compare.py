@@ -129,15 +129,16 @@ class Comparison:
         refused = 0
         for where in _pieces(side):
             query = sql.SQL(
-                "SELECT CASE WHEN valid THEN {bucket} END, count(*), sum(hash), "
-                "count(*) FILTER (WHERE NOT streamed), sum(hash) FILTER (WHERE NOT streamed) "
+                "SELECT CASE WHEN valid THEN {bucket} END, count(*), sum(hash){loaded} "
                 "FROM {relation} WHERE (stamp <= {fence} OR NOT valid) AND {within} GROUP BY 1"
             ).format(
                 bucket=side.bucket(mask), relation=side.relation(where), fence=sql.Literal(self.fence),
-                within=_within(side, within),
+                within=_within(side, within), loaded=_LOADED if side.streams else sql.SQL(""),
             )  # fmt: skip
             rows = 0
             for bucket, *numbers in side.conn.execute(query):
+                # A side without a stream is all loaded; its hashes are not computed twice to say so.
+                numbers += [] if side.streams else numbers
                 rows += numbers[0]
                 if bucket is None:
                     refused += numbers[0]
@@ -221,6 +222,7 @@ class Comparison:
 
 
 _NOTHING: Final = Segment(0, 0, 0, 0)
+_LOADED: Final = sql.SQL(", count(*) FILTER (WHERE NOT streamed), sum(hash) FILTER (WHERE NOT streamed)")
 
 
 def batched(items: Iterable[T], size: int) -> Iterator[tuple[T, ...]]:

@@ -71,6 +71,11 @@ class Side:
         return self.hash == sql.Identifier("row_hash")
 
     @property
+    def streams(self) -> bool:
+        """Whether some of its rows may have come by the stream."""
+        return self.streamed != sql.SQL("false")
+
+    @property
     def key(self) -> sql.Identifier:
         return sql.Identifier(self.entity.key)
 

@@ -99,9 +99,9 @@ def test_each_gate_fails_by_its_fault(faulty: Stage) -> None:
             if event.get("event") == "StepProgress" and str(event.get("note", "")).startswith("the stream drains"):
                 lock.rollback()
     _, err = applying.communicate(timeout=120)
-    assert applying.returncode == 4, ([e for e in events if e["event"] == "StepFailed"], err)
+    assert applying.returncode == 4, ([e for e in events if e.get("event") == "StepFailed"], err)
 
-    failed = {e["address"]: e["diagnostic"] for e in events if e["event"] == "StepFailed"}
+    failed = {e["address"]: e["diagnostic"] for e in events if e.get("event") == "StepFailed"}
     assert set(failed) == {f"gate.{name}" for name in GATES}, failed
     # A stalled consumer is told as failed or as silent, and never as good.
     codes = {address: found["code"] for address, found in failed.items()}
