@@ -75,6 +75,7 @@ def test_odd_and_huge_records(road: Road) -> None:
     assert road.one("SELECT min(amount) FROM bo.ledger_entries") == Decimal("-9999999999999999.99")
 
 
+@pytest.mark.full
 def test_a_row_that_only_the_database_refuses(road: Road) -> None:
     member = road.members[0]
     road.run("ALTER TABLE bo.ledger_entries ADD CONSTRAINT odd CHECK (tx_id NOT LIKE 'refused-%')")
