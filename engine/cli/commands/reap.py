@@ -61,7 +61,11 @@ def command(ctx: click.Context, warn_days: int, applies: bool, confirmed: tuple[
     if not as_json:
         out(render([f.listed for f in found], warn_days, painter()))
     expired = [f for f in found if f.listed.expired]
-    codes = [_reap(f, applies, confirmed, parallelism, as_json=as_json) for f in expired]
+    codes: list[int] = []
+    for one in expired:
+        codes.append(_reap(one, applies, confirmed, parallelism, as_json=as_json))
+        if codes[-1] == 130:
+            break  # Who stops one destroy does not want the next one begun.
     _tell_near(found, warn_days, as_json=as_json)
     if not as_json:
         say(f"Expired: {len(expired)} of {len(found)} environments." + (
