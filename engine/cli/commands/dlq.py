@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from engine.cli.common import Duration, F, json_option, known_environment, open_target, out, painter, say
+from engine.cli.common import F, json_option, known_environment, open_target, out, painter, say
+from engine.cli.options import Duration, Moment
 from engine.model.diagnostic import Refused, error
 
 if TYPE_CHECKING:
@@ -27,33 +28,6 @@ Examples:
   txplan dlq replay dev-kim --class bad_amount          after the contract was mended
   txplan dlq purge dev-kim                              what is resolved, or older than 14 days
 """
-
-
-class Moment(click.ParamType):
-    """A time with its zone, or how long ago."""
-
-    name = "time"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
-        """An aware UTC time."""
-        from engine.model.duration import written
-
-        if isinstance(value, datetime):
-            return value
-        text = str(value)
-        try:
-            return datetime.now(UTC) - written(text)
-        except OverflowError:
-            self.fail(f"{text!r} is longer ago than any calendar goes", param, ctx)
-        except ValueError:
-            pass
-        try:
-            at = datetime.fromisoformat(text)
-            if at.tzinfo is not None:
-                return at.astimezone(UTC)
-        except (ValueError, OverflowError):
-            pass
-        self.fail(f"{text!r} is no time; write 2026-11-23T09:30:00Z, or how long ago, such as 2h", param, ctx)
 
 
 @click.group(epilog=_EPILOG)
