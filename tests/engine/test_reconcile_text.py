@@ -9,7 +9,7 @@ from engine.render.reconcile_text import compared
 
 
 def test_a_key_speaks_to_no_terminal() -> None:
-    books = {name: 0 for name in ("stale", "diverged", "extra", "streamed", "in_flight", "refused")}
+    books = dict.fromkeys(("stale", "diverged", "extra", "streamed", "in_flight", "refused"), 0)
     result: dict[str, Any] = {
         "fence": "2026-01-02T03:04:05+00:00", "differences": 1, "seconds": 1.0, "peak_mib": 100,
         "tables": {"bo.ledger_entries": {**books, "missing": 1, "source_rows": 1, "store_rows": 0, "segments": 1,

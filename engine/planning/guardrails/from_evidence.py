@@ -16,8 +16,8 @@ from engine.model.verdict import Verdict
 from engine.planning.evidence import problems
 from engine.planning.guardrails.verdicts import blocked, change_of, passed
 
-# An override that says how much of the old environment a plan destroyed takes nothing from what was proven after it.
-_PROMOTES = frozenset({"blast-radius"})
+# An override that answers for what a plan destroyed takes nothing from what was built and proven after it.
+_PROMOTES = frozenset({"blast-radius", "road-back"})
 
 
 class FromEvidence:
