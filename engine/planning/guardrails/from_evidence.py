@@ -77,7 +77,7 @@ def _stricter(record: Evidence, plan: Plan) -> Iterator[Diagnostic]:
                     "Name the manifest of another environment.", rule="P10.1")
     if plan.environment.access != "private":
         yield error("not-stricter", f"{plan.environment.name} is as public as {record.environment.name}.",
-                    "access is public", "Set access: private, or take the profile cloud-secure.", rule="P3.2")
+                    "access is public", "Set access: private.", rule="P3.2")
 
 
 GUARDRAIL = FromEvidence()
