@@ -46,49 +46,9 @@ def state_dir() -> Path:
     return Path(".txplan") if found is None or found.parent == here else found
 
 
-class Duration(click.ParamType):
-    """An option's duration, such as `24h`."""
-
-    name = "duration"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:
-        """The duration that the text stands for."""
-        from engine.model.duration import written
-
-        if isinstance(value, timedelta):
-            return value
-        try:
-            return written(str(value))
-        except (ValueError, OverflowError) as problem:
-            self.fail(str(problem), param, ctx)
-
-
 def now() -> datetime:
     """The clock, in UTC: the one place where commands read it."""
     return datetime.now(UTC)
-
-
-class FromWhere(click.ParamType):
-    """An option's place in the log: a time, or offsets."""
-
-    name = "time or offsets"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Reprocess:
-        """What shall be read again."""
-        from engine.model.manifest import Reprocess
-
-        if isinstance(value, Reprocess):
-            return value
-        try:
-            return Reprocess.parse(str(value))
-        except ValueError as problem:
-            self.fail(str(problem), param, ctx)
-
-
-def reprocess_option(command: F) -> F:
-    """`--reprocess TIME|topic:partition=offset,...`."""
-    return click.option("--reprocess", type=FromWhere(), metavar="TIME|TOPIC:PARTITION=OFFSET,...",
-                        help="Have the consumer's group read its log again, from then or there on.")(command)
 
 
 def json_option(command: F) -> F:

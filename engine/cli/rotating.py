@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import json
-import sys
 from collections.abc import Callable, Iterator
 from datetime import timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-import click
-
-from engine.cli.common import AtHand, at_hand, out, painter, plan_path, say, state_dir
-from engine.cli.running import stopping
-from engine.model.diagnostic import Refused, error
+from engine.cli.common import AtHand, at_hand, out, painter, say, state_dir
+from engine.cli.known import manifest_of
+from engine.cli.running import ask, stopping
 
 if TYPE_CHECKING:
     from engine.kinds.rotating import Rotation
@@ -39,7 +35,7 @@ def rotate(env: str, name: str, *, overlap: timedelta, approved: bool, as_json: 
 
     _show(planned(), hand, as_json=as_json)
     if not approved:
-        _ask()
+        ask("Rotate it?", "Add --auto-approve.")
     journal = Journal(state_dir() / "journal" / f"{hand.environment.name}.jsonl")
     with hand.capabilities.lock.acquire(f"secret rotate {name}"), stopping() as stop:
         # Read again: while somebody was thinking, another may have gone on with it.
@@ -50,24 +46,6 @@ def rotate(env: str, name: str, *, overlap: timedelta, approved: bool, as_json: 
         say(f"{name} of {hand.environment.name} is rotated." if code == 0 else
             f"It goes on from there: txplan secret rotate {env} {name}")
     return code
-
-
-def manifest_of(env: str) -> Path:
-    """The manifest of ENV, a path or the name of an environment that was planned here."""
-    from engine.planning.planfile import load_plan
-
-    path = Path(env)
-    if path.suffix in (".yaml", ".yml") or path.is_file():
-        return path
-    stored = plan_path(env)
-    if not stored.is_file():
-        raise Refused([error("unknown-environment", f"No environment {env!r} was planned here.",
-                             mend="Name its manifest.")])
-    manifest = Path(load_plan(stored).manifest_file)
-    if not manifest.is_file():
-        raise Refused([error("no-manifest", f"The manifest of {env}, {manifest}, is not found from here.",
-                             mend="Name the manifest in place of the environment.")])
-    return manifest
 
 
 def _show(rotation: Rotation, hand: AtHand, *, as_json: bool) -> None:
@@ -84,13 +62,6 @@ def _show(rotation: Rotation, hand: AtHand, *, as_json: bool) -> None:
     for note in rotation.notes:
         out(f"\n{paint('note', 'warn')}  {note}\n")
     out("\n")
-
-
-def _ask() -> None:
-    if not sys.stdin.isatty():
-        raise Refused([error("no-terminal", "There is no terminal to ask on.", mend="Add --auto-approve")])
-    if not click.confirm("Rotate it?", default=False, err=True):
-        raise Refused([error("not-approved", "Nothing was changed.")])
 
 
 @contextlib.contextmanager

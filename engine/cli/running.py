@@ -89,7 +89,7 @@ def ask(question: str, mend: str) -> None:
     if not sys.stdin.isatty():
         raise Refused([error("no-terminal", "There is no terminal to ask on.", mend=mend)])
     if not click.confirm(question, default=False, err=True):
-        raise Refused([error("not-approved", "Nothing was applied.")])
+        raise Refused([error("not-approved", "Nothing was changed.")])
 
 
 def confirm_destroy(plan: Plan, confirm: str | None) -> None:

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from psycopg import Connection, errors, sql
@@ -23,9 +23,6 @@ from engine.kinds.jobs import run_job
 from engine.model.address import Address
 from engine.model.diagnostic import Refused, error
 from engine.providers.base import Context, Database
-
-KEPT = timedelta(days=14)
-"""How long a dead letter that nobody has resolved is kept by default."""
 
 
 @dataclass(frozen=True, slots=True)

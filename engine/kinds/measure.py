@@ -80,13 +80,23 @@ def _freshness(samples: Sequence[Sample]) -> list[float]:
 
 
 def _lags(samples: Sequence[Sample]) -> list[float]:
-    """Events behind at each scrape, over all partitions; without end where the consumer did not say."""
-    asked = {s.at for s in samples if s.name == UP and s.app == CONSUMER}
-    total: dict[datetime, float] = {}
+    """Events behind at each scrape, over all partitions; without end where the consumer did not say of all."""
+    asked = {s.at for s in samples if s.name == LAG or (s.name == UP and s.app == CONSUMER)}
+    total = _lag_by_time(samples)
+    return [total.get(at, inf) for at in sorted(asked)]
+
+
+def _lag_by_time(samples: Sequence[Sample]) -> dict[datetime, float]:
+    """Events behind at each scrape that told of every partition that any scrape told of: where one of two replicas
+    stands still, the other one's partitions alone would look like all of them."""
+    told: dict[datetime, dict[tuple[str, str], float]] = {}
     for sample in samples:
         if sample.name == LAG:
-            total[sample.at] = total.get(sample.at, 0.0) + sample.value
-    return [total.get(at, inf) for at in sorted(asked | total.keys())]
+            place = sample.labels.get("topic", ""), sample.labels.get("partition", "")
+            of_scrape = told.setdefault(sample.at, {})
+            of_scrape[place] = max(of_scrape.get(place, 0.0), sample.value)
+    places = {place for of_scrape in told.values() for place in of_scrape}
+    return {at: sum(of_scrape.values()) for at, of_scrape in told.items() if of_scrape.keys() == places}
 
 
 def _last(samples: Sequence[Sample], seconds: float) -> list[Sample]:
@@ -95,10 +105,9 @@ def _last(samples: Sequence[Sample], seconds: float) -> list[Sample]:
 
 
 def lag_records(samples: Sequence[Sample]) -> float | None:
-    """Events behind, at the newest scrape; None where that one does not say."""
+    """Events behind, at the newest scrape; None where that one does not say of all partitions."""
     newest = max((s.at for s in samples), default=None)
-    lags = [s.value for s in samples if s.name == LAG and s.at == newest]
-    return sum(lags) if lags else None
+    return None if newest is None else _lag_by_time(samples).get(newest)
 
 
 def stream_pace(samples: Sequence[Sample]) -> float | None:

@@ -5,6 +5,7 @@ Owns: the ttl's replacement. Must not: write a file that says anything otherwise
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import tempfile
@@ -36,11 +37,13 @@ def write_manifest(path: Path, text: str, manifest: Manifest, ttl: date, *, toda
     raises Refused, and leaves it as it was, where it does not."""
     real = path.resolve()
     try:
-        with tempfile.NamedTemporaryFile("w", dir=real.parent, prefix=f".{real.name}.", suffix=".yaml", newline="",
-                                         encoding="utf-8", delete=False) as file:
-            file.write(text)
-        temporary = Path(file.name)
+        descriptor, name = tempfile.mkstemp(".yaml", f".{real.name}.", real.parent)
+        temporary = Path(name)
         try:
+            with os.fdopen(descriptor, "w", newline="", encoding="utf-8") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())  # A power cut leaves the manifest as it was, or as it shall be.
             shutil.copymode(real, temporary)
             again, _ = load_manifest(temporary, today=today)
             if again is None or dict(again.values) != {**manifest.values, "ttl": ttl.isoformat()}:

@@ -343,8 +343,8 @@ class Lock(Protocol):
     def standing(self) -> LockStanding | None:
         """Who took it and did not give it back; None where it is free and nobody left it behind."""
 
-    def break_open(self) -> None:
-        """Take it from whoever has it, who is not asked and goes on."""
+    def break_open(self, holder: LockHolder | None) -> None:
+        """Take it from `holder`, who is not asked and goes on; Refused (exit code 6) where another has it by now."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,4 @@
-"""Dead letters as text and as JSON.
-
-Owns the escaping: whatever came with a record is foreign, and nothing of it reaches a terminal as it is.
-"""
+"""Dead letters as text and as JSON: whatever came with a record is foreign, and nothing of it is shown as it is."""
 
 from __future__ import annotations
 
@@ -12,25 +9,10 @@ from typing import Any
 from engine.kinds.deadletters import Content, Letter
 from engine.model.codec import encode
 from engine.render.paint import Paint
+from engine.render.words import safe
 
 SHOWN = 4096
 """How many bytes of a payload are shown where not all are asked for."""
-
-
-def safe(text: str | bytes) -> str:
-    """The text with everything that is not plainly printable escaped: control characters, what turns the direction of
-    writing, line breaks, the backslash itself, and bytes that are no UTF-8."""
-    if isinstance(text, bytes):
-        text = text.decode("utf-8", "surrogateescape")
-    return "".join(_escaped(c) if c == "\\" or not c.isprintable() else c for c in text)
-
-
-def _escaped(char: str) -> str:
-    code = ord(char)
-    if 0xDC80 <= code <= 0xDCFF:  # A byte that is no UTF-8, as `surrogateescape` keeps it.
-        return f"\\x{code - 0xDC00:02x}"
-    return "\\\\" if char == "\\" else {10: "\\n", 13: "\\r", 9: "\\t"}.get(code) or (
-        f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}")
 
 
 def lines(letters: Iterable[Letter], paint: Paint) -> Iterator[str]:

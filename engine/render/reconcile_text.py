@@ -8,6 +8,7 @@ from typing import Any
 
 from engine.model.duration import spoken
 from engine.render.paint import Paint
+from engine.render.words import safe
 
 _CLASSES = ("missing", "extra", "stale", "diverged")
 _MEANING = {"missing": "in the source, and not in the store", "extra": "loaded into the store, and not in the source",
@@ -43,7 +44,7 @@ def _compared(result: Mapping[str, Any], samples: Sequence[Mapping[str, Any]], p
 
 
 def _sample(sample: Mapping[str, Any]) -> str:
-    parts = [str(sample["key"])]
+    parts = [safe(str(sample["key"]))]
     if sample["columns"]:
         parts.append(f"differs in {', '.join(sample['columns'])}")
     for side in ("source", "store"):

@@ -105,10 +105,10 @@ def test_purge_takes_what_is_resolved_or_old_and_asks(up: Stage, letters: dict[s
     asked = purge()
     assert (asked.code, asked.codes) == (1, {"no-terminal"})
     assert left(up) == set(letters.values())
-    assert purge("--yes", "--class", "bad_amount").event("Purged")[0]["deleted"] == 0
-    [event] = purge("--yes").event("Purged")
+    assert purge("--auto-approve", "--class", "bad_amount").event("Purged")[0]["deleted"] == 0
+    [event] = purge("--auto-approve").event("Purged")
     assert (event["resolved"], event["unresolved"], event["deleted"]) == (1, 1, 2)
     assert left(up) == {letters["evil"], letters["right"]}
-    assert purge("--yes", "--older-than", "90m").event("Purged")[0]["unresolved"] == 1
-    assert purge("--yes", "--unresolved", str(letters["evil"])).event("Purged")[0]["deleted"] == 1
+    assert purge("--auto-approve", "--older-than", "90m").event("Purged")[0]["unresolved"] == 1
+    assert purge("--auto-approve", "--unresolved", str(letters["evil"])).event("Purged")[0]["deleted"] == 1
     assert left(up) == set()

@@ -155,7 +155,7 @@ def test_the_audit_is_read_by_who_and_when_and_what(stage: Stage) -> None:
     assert rows("--target", "asked-", "--until", "1h") == rows("--actor", "nobody") == []
     text = stage.run("audit", stage.name, "--target", "asked-").out
     assert len(text.splitlines()) == 1 and "asked-\\n-once" in text
-    assert stage.run("audit", stage.name, "--since", "yesterday", "--json").codes == {"bad-time"}
+    assert stage.run("audit", stage.name, "--since", "yesterday", "--json").code == 1
 
 
 def test_no_secret_is_in_any_log_plan_or_journal(stage: Stage) -> None:

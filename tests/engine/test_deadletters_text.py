@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.cli.commands.dlq import Moment
+from engine.cli.options import Moment
 from engine.kinds.deadletters import Content, Letter
-from engine.render.deadletters_text import counts, in_full, lines, safe
+from engine.render.deadletters_text import counts, in_full, lines
 from engine.render.paint import plain
+from engine.render.words import safe
 
 AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 

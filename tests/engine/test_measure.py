@@ -152,6 +152,16 @@ def test_a_lag_that_nobody_told_is_no_good_lag() -> None:
     assert "lag" not in summarise(silent)
 
 
+def test_one_replica_that_falls_silent_leaves_no_good_lag() -> None:
+    scrapes = [Sample("consumer", replica, START + timedelta(seconds=second), "bo_stream_lag_records",
+                      {"topic": "t", "partition": str(replica)}, 0.0)
+               for second in range(10) for replica in (0, 1) if replica == 0 or second < 5]
+    scrapes += [_told(second, "up", 1.0) for second in range(10)]
+    assert "lag" not in summarise(scrapes)
+    assert lag_records(scrapes) is None
+    assert lag_records([s for s in scrapes if s.at.second < 5]) == 0
+
+
 def test_a_complete_pair_that_does_not_cancel_counts_as_none() -> None:
     measured = {"pairs": {"complete": 10, "total": 10}}
     assert GATES["pairs"].value(measured) == 100.0

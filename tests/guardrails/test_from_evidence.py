@@ -80,8 +80,9 @@ def test_what_the_evidence_does_not_bear_is_refused(
     assert codes(_promoted(tmp_path, change(record))) == {code}
 
 
-def test_an_override_that_only_destroyed_more_promotes(tmp_path: Path, record: Evidence) -> None:
-    assert _promoted(tmp_path, replace(record, overrides=(Override("blast-radius", "a new broker"),))).sound
+@pytest.mark.parametrize("guardrail", ["blast-radius", "road-back"])
+def test_an_override_that_only_destroyed_more_promotes(tmp_path: Path, record: Evidence, guardrail: str) -> None:
+    assert _promoted(tmp_path, replace(record, overrides=(Override(guardrail, "a new broker"),))).sound
 
 
 def test_the_new_environment_is_stricter_and_another_one(tmp_path: Path, record: Evidence) -> None:

@@ -81,13 +81,23 @@ def test_a_lock_that_was_broken_open_is_not_taken_from_the_next_holder(tmp_path:
     with lock.acquire("apply") as first:
         standing = lock.standing()
         assert standing is not None and (standing.holder, standing.held, standing.alive) == (first, True, True)
-        lock.break_open()
+        lock.break_open(first)
         assert lock.standing() is None
         second = FileLock(tmp_path / "state", "dev-kim").acquire("destroy")
         holder = second.__enter__()
     assert lock.holder() == holder, "the first one's end gives back what is its own alone"
     second.__exit__(None, None, None)
     assert not (tmp_path / "state").exists()
+
+
+def test_a_lock_is_broken_for_the_holder_that_was_shown_and_for_no_later_one(tmp_path: Path) -> None:
+    lock = FileLock(tmp_path / "state", "dev-kim")
+    with lock.acquire("apply") as shown:
+        pass
+    with lock.acquire("destroy") as later:
+        with pytest.raises(Refused) as refused:
+            lock.break_open(shown)
+        assert (refused.value.exit_code, lock.holder()) == (6, later)
 
 
 def test_whether_a_holder_elsewhere_lives_is_not_guessed(tmp_path: Path) -> None:

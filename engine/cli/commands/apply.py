@@ -6,7 +6,8 @@ from pathlib import Path
 
 import click
 
-from engine.cli.common import asked_overrides, json_option, override_options, reprocess_option
+from engine.cli.common import asked_overrides, json_option, override_options
+from engine.cli.options import reprocess_option
 from engine.model.manifest import Reprocess
 
 _EPILOG = """\b

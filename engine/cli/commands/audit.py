@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 import click
 
 from engine.cli.common import json_option, known_environment, open_target, out, painter, say
-from engine.model.diagnostic import Refused, error
+from engine.cli.options import Moment
 
 _EPILOG = """\b
 Examples:
@@ -26,13 +26,13 @@ _WIDTH = 30
 @click.option("--actor", metavar="NAME", help="Only this one's calls; `-` is who gave no valid credential.")
 @click.option("--target", metavar="TEXT", help="Only calls whose path holds this text.")
 @click.option("--status", type=click.IntRange(0, 599), metavar="CODE", help="Only calls with this answer.")
-@click.option("--since", metavar="TIME", help="From an instant, or so long ago: 2026-11-24T09:00Z, 1h.")
-@click.option("--until", metavar="TIME", help="Before an instant, or so long ago.")
+@click.option("--since", type=Moment(), metavar="TIME", help="From an instant, or so long ago: 2026-11-24T09:00Z, 1h.")
+@click.option("--until", type=Moment(), metavar="TIME", help="Before an instant, or so long ago.")
 @click.option("--limit", type=click.IntRange(min=0), default=50, show_default=True, metavar="N",
               help="The newest N; 0 for all.")
 @json_option
-def command(env: str, actor: str | None, target: str | None, status: int | None, since: str | None,
-            until: str | None, limit: int, as_json: bool) -> None:
+def command(env: str, actor: str | None, target: str | None, status: int | None, since: datetime | None,
+            until: datetime | None, limit: int, as_json: bool) -> None:
     """Show who looked what up, as the audit's reviewer.
 
     It reads with the role bo_reviewer, which can read the audit and nothing else. A row stands half a second after its
@@ -41,9 +41,7 @@ def command(env: str, actor: str | None, target: str | None, status: int | None,
     from engine.kinds.auditing import Wanted, audited
     from engine.kinds.base import Needs
 
-    now = datetime.now(UTC)
-    wanted = Wanted(actor, target, status, _instant("--since", since, now), _instant("--until", until, now),
-                    limit or None)
+    wanted = Wanted(actor, target, status, since, until, limit or None)
     found = 0
     for row in audited(Needs(open_target(known_environment(env))).database, wanted):
         found += 1
@@ -53,26 +51,6 @@ def command(env: str, actor: str | None, target: str | None, status: int | None,
             f"The newest {found}; --limit 0 for all.")
 
 
-def _instant(option: str, text: str | None, now: datetime) -> datetime | None:
-    """An ISO 8601 instant (UTC where it says no zone), or a duration before now."""
-    from engine.model.duration import written
-
-    if text is None:
-        return None
-    try:
-        ago: timedelta | None = written(text)
-    except (ValueError, OverflowError):
-        ago = None
-    try:
-        if ago is not None:
-            return now - ago
-        instant = datetime.fromisoformat(text)
-    except (ValueError, OverflowError) as problem:
-        raise Refused([error("bad-time", f"{option} takes an instant or a duration, not {text!r}.",
-                             mend="Write 2026-11-24T09:00Z, or 1h.")]) from problem
-    return instant if instant.tzinfo else instant.replace(tzinfo=UTC)
-
-
 def _as_json(row: Any) -> str:
     return json.dumps({"at": row.at.astimezone(UTC).isoformat(), "actor": row.actor, "action": row.action,
                        "target": row.target, "results": row.results, "status": row.status}) + "\n"
@@ -80,8 +58,9 @@ def _as_json(row: Any) -> str:
 
 def _line(row: Any) -> str:
     """One line whatever a client sent: nothing of it speaks to the terminal."""
+    from engine.render.words import safe
+
     paint = painter()
     role = "good" if 200 <= row.status < 300 else "dim" if row.status == 404 else "warn" if row.status < 500 else "bad"
-    target = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in row.target)
-    return (f"{row.at.astimezone(UTC):%Y-%m-%d %H:%M:%S}Z  {paint(str(row.status), role)}  {row.actor:<10} "
-            f"{row.action:<{_WIDTH}} {target}  ({row.results})\n")
+    return (f"{row.at.astimezone(UTC):%Y-%m-%d %H:%M:%S}Z  {paint(str(row.status), role)}  {safe(row.actor):<10} "
+            f"{safe(row.action):<{_WIDTH}} {safe(row.target)}  ({row.results})\n")

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-import sys
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from engine.cli.common import json_option, known_environment, open_target, out, painter, say, show_diagnostics
-from engine.model.diagnostic import Refused, error
 from engine.render import formats, renderer
 
 if TYPE_CHECKING:
@@ -76,6 +74,7 @@ def groups(env: str, group: tuple[str, ...], remove: bool, auto_approve: bool, a
     With --remove, groups of old generations go. The active one, one with members, and one of another environment
     never do: that is refused with exit code 3, and nothing is removed.
     """
+    from engine.cli.running import ask
     from engine.kinds.base import Needs
     from engine.model.codec import encode
     from engine.planning import consumer_groups
@@ -101,20 +100,13 @@ def groups(env: str, group: tuple[str, ...], remove: bool, auto_approve: bool, a
     if not as_json:
         out(as_table(chosen, painter()))
     if not auto_approve:
-        _ask(len(chosen))
+        ask(f"Remove {len(chosen)} consumer group{'' if len(chosen) == 1 else 's'}?", "Add --auto-approve.")
     with capabilities.lock.acquire("remove consumer groups"):
         # Under the lock once more: an apply may have taken or finished a cutover meanwhile.
         again = consumer_groups.read_groups(names, needs)
         chosen = consumer_groups.removable(again, names, [g.name for g in chosen])
         consumer_groups.remove(chosen, needs, lambda g: out(
             json.dumps({"event": "GroupRemoved", "name": g.name}) + "\n" if as_json else f"removed {g.name}\n"))
-
-
-def _ask(count: int) -> None:
-    if not sys.stdin.isatty():
-        raise Refused([error("no-terminal", "There is no terminal to ask on.", mend="Add --auto-approve")])
-    if not click.confirm(f"Remove {count} consumer group{'' if count == 1 else 's'}?", default=False, err=True):
-        raise Refused([error("not-approved", "Nothing was removed.")])
 
 
 def _coverage(env: str) -> Coverage:

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from engine.cli.common import Duration, F, json_option, known_environment, open_target, out, painter, say
+from engine.cli.common import F, json_option, known_environment, open_target, out, painter, say
+from engine.cli.options import Duration, Moment
 from engine.model.diagnostic import Refused, error
 
 if TYPE_CHECKING:
@@ -27,33 +28,6 @@ Examples:
   txplan dlq replay dev-kim --class bad_amount          after the contract was mended
   txplan dlq purge dev-kim                              what is resolved, or older than 14 days
 """
-
-
-class Moment(click.ParamType):
-    """A time with its zone, or how long ago."""
-
-    name = "time"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
-        """An aware UTC time."""
-        from engine.model.duration import written
-
-        if isinstance(value, datetime):
-            return value
-        text = str(value)
-        try:
-            return datetime.now(UTC) - written(text)
-        except OverflowError:
-            self.fail(f"{text!r} is longer ago than any calendar goes", param, ctx)
-        except ValueError:
-            pass
-        try:
-            at = datetime.fromisoformat(text)
-            if at.tzinfo is not None:
-                return at.astimezone(UTC)
-        except (ValueError, OverflowError):
-            pass
-        self.fail(f"{text!r} is no time; write 2026-11-23T09:30:00Z, or how long ago, such as 2h", param, ctx)
 
 
 @click.group(epilog=_EPILOG)
@@ -177,11 +151,12 @@ def replay(env: str, ids: tuple[int, ...], as_json: bool, **choice: Any) -> None
 @click.option("--older-than", type=Duration(), default="14d", show_default=True,
               help="From which age on one that is not resolved goes too.")
 @click.option("--unresolved", is_flag=True, help="Those that are not resolved too, whatever their age.")
-@click.option("--yes", is_flag=True, help="Delete without asking.")
+@click.option("--auto-approve", is_flag=True, help="Delete without asking.")
 @json_option
-def purge(env: str, ids: tuple[int, ...], older_than: timedelta, unresolved: bool, yes: bool, as_json: bool,
+def purge(env: str, ids: tuple[int, ...], older_than: timedelta, unresolved: bool, auto_approve: bool, as_json: bool,
           **choice: Any) -> None:
     """Delete dead letters for good: what is resolved, and what is older than 14 days. It asks first."""
+    from engine.cli.running import ask
     from engine.kinds import deadletters
 
     database = _needs(env).database
@@ -189,21 +164,14 @@ def purge(env: str, ids: tuple[int, ...], older_than: timedelta, unresolved: boo
     found = deadletters.purgeable(database, _chosen(ids, choice), before)
     total = len(found.resolved) + len(found.unresolved)
     what = f"{len(found.resolved):,} resolved and {len(found.unresolved):,} unresolved dead letters"
-    if total and not yes:
-        _ask(f"Delete {what} of {env} for good?")
+    if total and not auto_approve:
+        ask(f"Delete {what} of {env} for good?", "Add --auto-approve.")
     gone = deadletters.purge(database, found, _actor()) if total else 0
     if as_json:
         out(json.dumps({"event": "Purged", "resolved": len(found.resolved), "unresolved": len(found.unresolved),
                         "deleted": gone}) + "\n")
     else:
         out(f"Deleted {gone:,}: {what}.\n" if total else "Nothing to delete.\n")
-
-
-def _ask(question: str) -> None:
-    if not sys.stdin.isatty():
-        raise Refused([error("no-terminal", "There is no terminal to ask on.", question, "Add --yes.")])
-    if not click.confirm(question, default=False, err=True):
-        raise Refused([error("not-confirmed", "Nothing was deleted.")])
 
 
 def _actor() -> str:

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 import click
 
 from engine.cli.common import (
-    Duration,
     environment_name,
     evidence_folder,
     json_option,
@@ -20,6 +19,7 @@ from engine.cli.common import (
     painter,
     plan_path,
 )
+from engine.cli.options import Duration
 from engine.model.diagnostic import Diagnostic, Refused, error
 from engine.render import formats, renderer
 

@@ -10,7 +10,6 @@ import click
 from engine.cli.common import (
     VALID_FOR,
     Asked,
-    Duration,
     asked_overrides,
     at_hand,
     compiled,
@@ -21,9 +20,9 @@ from engine.cli.common import (
     override_options,
     painter,
     remember,
-    reprocess_option,
     say,
 )
+from engine.cli.options import Duration, reprocess_option
 from engine.model.diagnostic import Refused, error
 from engine.model.manifest import Reprocess
 from engine.render import formats, renderer

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from engine.cli.common import Duration, at_hand, evidence_folder, json_option
+from engine.cli.common import at_hand, evidence_folder, json_option
+from engine.cli.options import Duration
 from engine.model.diagnostic import Refused, error
 
 if TYPE_CHECKING:

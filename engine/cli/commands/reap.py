@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -61,7 +62,11 @@ def command(ctx: click.Context, warn_days: int, applies: bool, confirmed: tuple[
     if not as_json:
         out(render([f.listed for f in found], warn_days, painter()))
     expired = [f for f in found if f.listed.expired]
-    codes = [_reap(f, applies, confirmed, parallelism, as_json=as_json) for f in expired]
+    codes: list[int] = []
+    for one in expired:
+        codes.append(_reap(one, applies, confirmed, parallelism, as_json=as_json))
+        if codes[-1] == 130:
+            break  # Who stops one destroy does not want the next one begun.
     _tell_near(found, warn_days, as_json=as_json)
     if not as_json:
         say(f"Expired: {len(expired)} of {len(found)} environments." + (
@@ -84,8 +89,8 @@ def _reap(found: Found, applies: bool, confirmed: tuple[str, ...], parallelism: 
     name = found.listed.name
     try:
         plan = _plan(found)
-        plan_path(name).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        save_plan(plan, plan_path(name))
+        _kept(name).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        save_plan(plan, _kept(name))
     except Refused as refused:
         _tell(found, None, refused.diagnostics, as_json=as_json)
         return refused.exit_code
@@ -94,6 +99,11 @@ def _reap(found: Found, applies: bool, confirmed: tuple[str, ...], parallelism: 
     if not applies or not plan.can_apply():
         return plan.exit_code(detailed=False)
     return _end(plan, confirmed, parallelism, as_json=as_json)
+
+
+def _kept(name: str) -> Path:
+    """Where the plan is kept: beside the one that somebody has reviewed, which a schedule must not replace."""
+    return plan_path(name).parent / "reap" / f"{name}.json"
 
 
 def _plan(found: Found) -> Plan:
@@ -136,12 +146,12 @@ def _tell(found: Found, plan: Plan | None, problems: tuple[Diagnostic, ...], *, 
     listed = found.listed
     if as_json:
         out(json.dumps({"event": "Expired", "environment": listed.name, "ttl": listed.ttl, "days": listed.days_left,
-                        "plan": str(plan_path(listed.name)) if plan else None,
+                        "plan": str(_kept(listed.name)) if plan else None,
                         "deletes": plan.counts[Action.DELETE] if plan else None,
                         "can_apply": plan.can_apply() if plan else False}) + "\n")
     elif plan is not None:
-        out(f"{listed.name}: {plan.counts[Action.DELETE]} to delete; read it: txplan show {plan_path(listed.name)}\n"
-            f"  destroy it: txplan apply {plan_path(listed.name)}\n"
+        out(f"{listed.name}: {plan.counts[Action.DELETE]} to delete; read it: txplan show {_kept(listed.name)}\n"
+            f"  destroy it: txplan apply {_kept(listed.name)}\n"
             f"  keep it:    txplan extend {listed.name} --days 14\n")
     show_diagnostics(problems, as_json=as_json)
 

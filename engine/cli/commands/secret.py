@@ -7,7 +7,8 @@ from datetime import timedelta
 
 import click
 
-from engine.cli.common import Duration, json_option, known_environment, open_target, out
+from engine.cli.common import json_option, known_environment, open_target, out
+from engine.cli.options import Duration
 
 _EPILOG = """\b
 Examples:

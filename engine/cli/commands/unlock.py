@@ -49,7 +49,7 @@ def command(ctx: click.Context, env: str, confirm: str | None, force: bool, as_j
                              "Wait, or stop that process (Ctrl-C: it stops cleanly); --force breaks the lock all the "
                              "same.")], exit_code=6)
     _confirm(name, standing, confirm)
-    lock.break_open()
+    lock.break_open(standing.holder)
     _tell(as_json, f"{name} is unlocked. {_who(standing)} was not asked, and is not stopped by this.", "Unlocked",
           standing, broke=True)
     ctx.exit(0)

@@ -16,8 +16,8 @@ from engine.model.verdict import Verdict
 from engine.planning.evidence import problems
 from engine.planning.guardrails.verdicts import blocked, change_of, passed
 
-# An override that says how much of the old environment a plan destroyed takes nothing from what was proven after it.
-_PROMOTES = frozenset({"blast-radius"})
+# An override that answers for what a plan destroyed takes nothing from what was built and proven after it.
+_PROMOTES = frozenset({"blast-radius", "road-back"})
 
 
 class FromEvidence:
@@ -77,7 +77,7 @@ def _stricter(record: Evidence, plan: Plan) -> Iterator[Diagnostic]:
                     "Name the manifest of another environment.", rule="P10.1")
     if plan.environment.access != "private":
         yield error("not-stricter", f"{plan.environment.name} is as public as {record.environment.name}.",
-                    "access is public", "Set access: private, or take the profile cloud-secure.", rule="P3.2")
+                    "access is public", "Set access: private.", rule="P3.2")
 
 
 GUARDRAIL = FromEvidence()

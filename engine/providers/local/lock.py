@@ -77,8 +77,12 @@ class FileLock:
         here = left is not None and left.host == socket.gethostname()
         return LockStanding(left, held, lives(left.pid) and held if left and here else None)
 
-    def break_open(self) -> None:
-        """Remove the file: the next holder makes another one, whether this one's holder has ended or not."""
+    def break_open(self, holder: LockHolder | None) -> None:
+        """Remove the file: the next holder makes another one, whether this one's holder has ended or not. Refused where
+        the file is not `holder`'s any more: while somebody thought it over, another may have taken the lock."""
+        standing = self.standing()
+        if standing is not None and standing.holder != holder:
+            raise self._refused()
         self._path.unlink(missing_ok=True)
         self._tidy()
 
