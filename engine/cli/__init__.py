@@ -62,7 +62,7 @@ class Commands(click.Group):
             for name in names:
                 found = self.get_command(ctx, name) if name in named else None
                 if found is not None:
-                    rows.append((name, found.get_short_help_str(limit=90)))
+                    rows.append((name, found.get_short_help_str(limit=120)))
             if rows:
                 with formatter.section(title):
                     formatter.write_dl(rows)

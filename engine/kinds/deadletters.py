@@ -88,6 +88,13 @@ def newest(database: Database, chosen: Filter, *, resolved: bool, limit: int) ->
         return [Letter(*row) for row in rows]
 
 
+def unknown(database: Database, ids: Sequence[int]) -> list[int]:
+    """Those of `ids` that no letter has."""
+    with _reading(database) as connection:
+        rows = connection.execute("SELECT id FROM bo.consumer_dlq_events WHERE id = ANY(%s)", (list(ids),)).fetchall()
+    return sorted(set(ids) - {row[0] for row in rows})
+
+
 def by_class(database: Database, chosen: Filter, *, resolved: bool) -> dict[str, int]:
     """How many there are of each class, the most first."""
     query = sql.SQL("""SELECT error_class, count(*) FROM bo.consumer_dlq_events

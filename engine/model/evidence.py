@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from engine.model.address import Address
 from engine.model.step import Environment
@@ -15,6 +16,15 @@ from engine.model.value import Attributes
 from engine.model.verdict import Override, Verdict
 
 EVIDENCE_VERSION = 1
+
+
+def measured(detail: Mapping[str, Any]) -> str:
+    """What a smoke test or a gate measured, in a few words; empty where its detail does not say."""
+    if "says" in detail:
+        return str(detail["says"])
+    if checks := detail.get("checks"):
+        return f"{sum(bool(c['ok']) for c in checks)} of {len(checks)} checks hold"
+    return f"{detail['window_s']} s of load" if "window_s" in detail else ""
 
 
 @dataclass(frozen=True, slots=True)

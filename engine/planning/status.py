@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from psycopg import sql
 
 from engine.kinds.base import Needs
 from engine.kinds.measure import summary_now
 from engine.kinds.records import CutoverRecord, active_cutover, live_revisions, read, why_unreadable
+from engine.model.evidence import measured
 from engine.model.step import Environment
 from engine.providers.base import AppState, Capabilities, LockHolder
 
@@ -86,13 +86,4 @@ def _rows(needs: Needs) -> dict[str, int]:
 def _proofs(needs: Needs) -> tuple[ProofLine, ...]:
     rows = read(needs.database, sql.SQL(
         "SELECT DISTINCT ON (step) step, outcome, finished_at, detail FROM bo.proofs ORDER BY step, id DESC"), {})
-    return tuple(ProofLine(step, outcome, _says(detail), at) for step, outcome, at, detail in rows)
-
-
-def _says(detail: Mapping[str, Any]) -> str:
-    if "says" in detail:
-        return str(detail["says"])
-    checks = detail.get("checks")
-    if checks:
-        return f"{sum(bool(c['ok']) for c in checks)} of {len(checks)} checks hold"
-    return f"{detail['window_s']} s of load" if "window_s" in detail else ""
+    return tuple(ProofLine(step, outcome, measured(detail), at) for step, outcome, at, detail in rows)

@@ -34,7 +34,7 @@ def as_line(event: Event, paint: Paint) -> str | None:
     """A line of a log, or None for what a log would only repeat (progress without news)."""
     match event:
         case ApplyStarted(run=run, steps=steps, environment=environment):
-            return f"Applying {steps} steps to {environment} (run {run})"
+            return f"Applying {steps} {'step' if steps == 1 else 'steps'} to {environment} (run {run})"
         case StepStarted(address=address, action=action):
             return f"  {paint('start', 'dim')}  {address}: {action.value}"
         case StepProgress():

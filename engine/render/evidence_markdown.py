@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from engine.model.evidence import Evidence
+from engine.model.evidence import Evidence, measured
 from engine.render import words
 from engine.render.paint import Paint
 
@@ -27,7 +27,7 @@ def _lines(id_: str, record: Evidence) -> Iterator[str]:
     yield "\n#### Proofs\n"
     yield from _table(("step", "answer", "at", "measured"), [
         (f"`{p.address}`", p.outcome if p.current else f"**{p.outcome}, of an earlier state**",
-         f"{p.at:%Y-%m-%d %H:%M:%SZ}", str(p.detail.get("says", ""))) for p in record.proofs])
+         f"{p.at:%Y-%m-%d %H:%M:%SZ}", measured(p.detail)) for p in record.proofs])
     yield "\n#### Guardrails\n"
     yield from _table(("guardrail", "rule", "answer", "evidence"),
                       [(v.name, v.rule, v.outcome.value, v.evidence) for v in record.verdicts])

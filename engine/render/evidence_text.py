@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from engine.model.evidence import Evidence
+from engine.model.evidence import Evidence, measured
 from engine.render import words
 from engine.render.paint import Paint
 
@@ -33,6 +33,6 @@ def _lines(id_: str, record: Evidence, paint: Paint) -> Iterator[str]:
     for proof in record.proofs:
         answer = proof.outcome if proof.current else f"{proof.outcome}, of an earlier state"
         yield (f"  {paint(answer.ljust(9), _OUTCOMES.get(proof.outcome, 'dim'))} {proof.address}: "
-               f"{proof.detail.get('says', '')} {paint(f'({proof.at:%Y-%m-%d %H:%M:%SZ})', 'dim')}")
+               f"{measured(proof.detail)} {paint(f'({proof.at:%Y-%m-%d %H:%M:%SZ})', 'dim')}")
     yield from (f"  {v.outcome.value:<7} {v.rule:<6} {v.name}: {v.evidence}" for v in record.verdicts)
     yield from (f"  {paint('override', 'warn')}  {o.guardrail}: {o.reason}" for o in record.overrides)

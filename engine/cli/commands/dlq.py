@@ -7,6 +7,7 @@ import json
 import os
 import socket
 import sys
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -14,12 +15,12 @@ import click
 
 from engine.cli.common import F, json_option, known_environment, open_target, out, painter, say
 from engine.cli.options import Duration, Moment
-from engine.model.diagnostic import Refused, error
+from engine.model.diagnostic import Diagnostic, Refused, error
 
 if TYPE_CHECKING:
     from engine.kinds.base import Needs
     from engine.kinds.deadletters import Filter
-    from engine.providers.base import Progress
+    from engine.providers.base import Database, Progress
 
 _EPILOG = """\b
 Examples:
@@ -58,6 +59,18 @@ def _chosen(ids: tuple[int, ...], choice: dict[str, Any]) -> Filter:
     from engine.kinds.deadletters import Filter
 
     return Filter(ids=list(ids) or None, **choice)
+
+
+def _refuse_unknown(env: str, database: Database, ids: Sequence[int]) -> None:
+    from engine.kinds.deadletters import unknown
+
+    if ids and (missing := unknown(database, ids)):
+        raise Refused([_unknown(env, missing)])
+
+
+def _unknown(env: str, ids: Sequence[int]) -> Diagnostic:
+    return error("unknown-dead-letter", f"{env} has no dead letter {', '.join(map(str, ids))}.",
+                 mend=f"See them: txplan dlq list {env} --all")
 
 
 def _needs(env: str) -> Needs:
@@ -101,8 +114,7 @@ def show(env: str, id: int, full: bool, as_json: bool) -> None:
 
     found = content(_needs(env).database, id, _actor())
     if found is None:
-        raise Refused([error("unknown-dead-letter", f"{env} has no dead letter {id}.",
-                             mend=f"See them: txplan dlq list {env} --all")])
+        raise Refused([_unknown(env, [id])])
     if as_json:
         out(json.dumps({"event": "DeadLetter", **text.as_json(found)}) + "\n")
         return
@@ -129,6 +141,7 @@ def replay(env: str, ids: tuple[int, ...], as_json: bool, **choice: Any) -> None
             sys.stderr.write(f"\r{p.done:,} {p.unit} ")
 
     needs = _needs(env)
+    _refuse_unknown(env, needs.database, ids)
     result = deadletters.replay(needs, _chosen(ids, choice), _actor(), Context(progress, lambda: False))
     if as_json:
         out(json.dumps({"event": "Replayed", **result}) + "\n")
@@ -160,6 +173,7 @@ def purge(env: str, ids: tuple[int, ...], older_than: timedelta, unresolved: boo
     from engine.kinds import deadletters
 
     database = _needs(env).database
+    _refuse_unknown(env, database, ids)
     before = None if unresolved else datetime.now(UTC) - older_than
     found = deadletters.purgeable(database, _chosen(ids, choice), before)
     total = len(found.resolved) + len(found.unresolved)

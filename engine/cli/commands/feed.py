@@ -72,7 +72,8 @@ def command(manifest: Path, orders: str | None, ledger: str | None, synthetic: i
     else:
         from engine.render.words import facts
 
-        say("")
+        if sys.stderr.isatty():
+            say("")
         out(f"Fed: {facts(result)}\n")
 
 
