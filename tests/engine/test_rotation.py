@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from engine.applying.executor import Failure
 from engine.applying.rotation import bring
-from engine.kinds import wiring
+from engine.kinds import secret, wiring
 from engine.kinds.resource import KIND
 from engine.kinds.rotating import plan_rotation
+from engine.model.change import Action, Change
 from engine.model.diagnostic import Refused
 from engine.model.step import Step
 from engine.model.value import SecretRef
-from engine.providers.base import Capabilities, Context
+from engine.providers.base import Capabilities, Context, next_of, previous_of
 
 QUIET = Context(lambda _: None, lambda: False)
 LIVE = {"name": "pg", "version": "18", "parameters": {}, "admin_secret": wiring.ADMIN_SECRET}
@@ -79,6 +81,14 @@ def test_a_server_that_waits_for_anything_else_is_left_alone(live: dict[str, Any
     with pytest.raises(Refused) as refused:
         stages(capabilities, steps)
     assert refused.value.diagnostics[0].code == "server-pending" and server.done == []
+
+
+def test_a_secret_goes_with_what_a_cut_off_rotation_has_left() -> None:
+    kept = {"api-token", next_of("api-token"), previous_of("api-token"), "another"}
+    vault: Any = SimpleNamespace(delete=kept.discard)
+    gone = Change(wiring.secret("api-token"), Action.DELETE, {"name": "api-token"}, frozenset(), "", None)
+    secret.KIND.apply(gone, Capabilities({}, None, secrets=vault), QUIET)  # type: ignore[arg-type]
+    assert kept == {"another"}
 
 
 def test_a_stage_destroys_nothing() -> None:
