@@ -18,7 +18,7 @@ from engine.kinds.base import Kind
 from engine.kinds.rotating import Rotation
 from engine.model.address import Address
 from engine.model.change import Action, Change
-from engine.model.diagnostic import Refused
+from engine.model.diagnostic import Refused, error
 from engine.model.event import (
     ApplyFinished,
     ApplyStarted,
@@ -35,10 +35,15 @@ from engine.providers.base import Capabilities, Context, Progress
 
 def bring(address: Address, steps: Mapping[Address, Step], kinds: Mapping[str, Kind], capabilities: Capabilities,
           context: Context) -> None:
-    """Bring one step up to date and wait until it serves; raises Failure. What is so already is left alone."""
+    """Bring one step up to date and wait until it serves; raises Failure. What is so already is left alone, and what
+    would have to be destroyed for it: no guardrail has judged that."""
     step, kind = steps[address], kinds[address.kind]
     seen = kind.observe(step, capabilities)
     decision = kind.decide(step, seen, {})
+    if decision.action.destroys:
+        raise Failure(error("rotation-destroys", f"{address} would be destroyed for what the manifest says otherwise.",
+                            "A rotation changes a secret and nothing else.", "Apply the manifest first, then rotate.",
+                            address=address), 3)
     if decision.action is not Action.NOOP:
         run_change(Change(address, decision.action, step.spec, frozenset(), seen.digest, seen.attributes,
                           decision.reasons, decision.diffs), kind, capabilities, context)

@@ -281,7 +281,7 @@ def known_environments() -> list[Known]:
 
     found, nameless = known(state_dir())
     show_diagnostics((warning("nameless", f"{folder} is an environment's folder, and its record does not say whose.",
-                              mend="Apply its manifest, which writes the record anew, or look what it is.")
+                              mend="Write the record anew (txplan apply MANIFEST --prove), or look what it is.")
                       for folder in nameless), as_json="--json" in sys.argv[1:])
     return found
 

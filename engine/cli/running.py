@@ -119,9 +119,6 @@ def apply_plan(plan: Plan, *, overrides: tuple[Override, ...], parallelism: int,
     purpose = "recreate" if plan.rebuild else "destroy" if plan.destroy else "apply"
     code = 0
     with capabilities.lock.acquire(purpose), stopping() as stop:
-        manifest = Path(plan.manifest_file)
-        if capabilities.register and manifest.is_file():
-            capabilities.register.note(str(manifest.absolute()))
         for phase, phase_name in _to_do(plan, name, journal):
             code = _phase(phase, phase_name, capabilities, journal, stop, parallelism, as_json=as_json,
                           from_nothing=plan.destroy and not phase.destroy)
@@ -161,6 +158,10 @@ def _phase(plan: Plan, name: str, capabilities: Capabilities, journal: Journal, 
     part = plan.phases()[0]
     refuse_stale(part, name, kinds, capabilities, journal, from_nothing=from_nothing)
     refuse_moved(plan.pending, kinds)
+    manifest = Path(plan.manifest_file)
+    if capabilities.register and manifest.is_file():
+        # Not before: what turns out to be somebody else's is not written to.
+        capabilities.register.note(str(manifest.absolute()))
     with _view(part, as_json=as_json) as emit:
         closing, code = Apply(part, name, kinds, capabilities, journal, emit, stop, parallelism).run()
     if code == 0 and not part.destroy and part.scope is None:

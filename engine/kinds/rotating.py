@@ -24,8 +24,9 @@ from engine.kinds.secret import offered
 from engine.model.address import Address
 from engine.model.change import Action
 from engine.model.diagnostic import Refused, error
+from engine.model.difference import same
 from engine.model.step import Step
-from engine.model.value import Value
+from engine.model.value import Attributes, Value
 from engine.providers.base import Capabilities, Context, Progress, next_of, previous_of
 
 _POLL_S = 0.2
@@ -68,7 +69,7 @@ def plan_rotation(name: str, steps: Mapping[Address, Step], capabilities: Capabi
     vault = needs.secrets
     staged, switched = vault.describe(next_of(name)), vault.describe(previous_of(name))
     server = _server(name)
-    behind = server is not None and _behind(server, steps, capabilities)
+    behind = server is not None and _behind(steps[server].spec, capabilities)
     rest = not staged and not switched and (unfinished or behind)
     make = _Stages(name, steps, needs, bring)
     stages = []
@@ -202,10 +203,18 @@ def _refuse_pending(users: list[Address], steps: Mapping[Address, Step], needs: 
     return unfinished
 
 
-def _behind(address: Address, steps: Mapping[Address, Step], capabilities: Capabilities) -> bool:
-    """Whether the server was not told yet."""
-    spec = steps[address].spec
-    live = capabilities.resources[str(spec["type"])].observe(str(spec["name"])) or {}
+def _behind(spec: Attributes, capabilities: Capabilities) -> bool:
+    """Whether the server was not told yet; Refused where it waits for anything that the manifest says otherwise, since
+    a rotation changes nothing but a password, and no guardrail has judged more."""
+    live = capabilities.resources[str(spec["type"])].observe(str(spec["name"]))
+    if live is None:
+        raise Refused([error("server-pending", f"The {spec['type']} {spec['name']} is not there.",
+                             mend="Apply the manifest first, then rotate.")])
+    other = [key for key in sorted(spec) if key in live and not same(live[key], spec[key])]
+    if other:
+        raise Refused([error("server-pending", f"The {spec['type']} {spec['name']} is not as the manifest has it: "
+                             f"{', '.join(other)}. A rotation changes its password, and must not change that.",
+                             mend="Apply the manifest first, then rotate.")])
     return any(need == "admin-password" or need.startswith("login:") for need in _names(live.get("needs")))
 
 

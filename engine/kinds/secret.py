@@ -19,7 +19,7 @@ from engine.model.manifest import Manifest, Secret
 from engine.model.observation import Observation
 from engine.model.step import Step
 from engine.model.value import Attributes, Value
-from engine.providers.base import Capabilities, Context
+from engine.providers.base import Capabilities, Context, next_of, previous_of
 
 
 class SecretKind:
@@ -77,7 +77,8 @@ class SecretKind:
         vault = Needs(capabilities).secrets
         name = str(change.spec["name"])
         if change.action is Action.DELETE:
-            vault.delete(name)
+            for each in (next_of(name), previous_of(name), name):  # Also what a rotation that was cut off has left.
+                vault.delete(each)
             return {}
         source = change.spec["source"]
         value, trouble = offered(source)

@@ -87,6 +87,8 @@ class Audit:
                 self._task.cancel()
         for row in self._rows:
             log.error("audit row that the database did not take: %s", json.dumps(row, default=str))
+        if self._unrecorded:
+            log.error("refused calls that were not recorded singly: %d", self._unrecorded)
 
     async def _flush_forever(self) -> None:
         while not (self._closing and not self._rows and not self._unrecorded):

@@ -70,10 +70,11 @@ class Home:
             write_json(self._group_file, existing | {"tags": dict(tags), "environment": encode(self.environment)})
 
     def note_manifest(self, manifest: str) -> None:
-        """Record where the environment's manifest is; for one that is not there yet when it is made."""
+        """Record where the environment's manifest is, and who it is; for one that is not there yet when it is made."""
         self._manifest, existing = manifest, self.group()
-        if existing is not None and existing.get("manifest") != manifest:
-            write_json(self._group_file, existing | {"manifest": manifest})
+        said = {"manifest": manifest, "environment": encode(self.environment)}
+        if existing is not None and existing != existing | said:
+            write_json(self._group_file, existing | said)
 
     def foreign(self, name: str) -> Refused:
         """What to raise where the folder is not `name`'s."""
