@@ -36,3 +36,5 @@ class Environment:
     tags: Mapping[str, str]
     short: str
     env_short: str
+    site: Attributes = field(default_factory=dict)
+    """Where the target is (subscription, region, endpoints); nothing for this machine. Holds no secret."""

@@ -6,7 +6,7 @@ Owns: compile and its checks (unique addresses, known dependencies, no cycle).
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import networkx as nx
 
@@ -35,7 +35,7 @@ def environment_of(manifest: Manifest) -> Environment:
     """Who the manifest's environment is."""
     names = manifest.names
     return Environment(manifest.environment, manifest.target, names.project, names.team, names.owner, names.env,
-                       tags(manifest), names.short, names.env_short)
+                       tags(manifest), names.short, names.env_short, asdict(manifest.azure) if manifest.azure else {})
 
 
 def compile_graph(manifest: Manifest, kinds: Mapping[str, Kind]) -> Graph:
