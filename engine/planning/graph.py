@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import networkx as nx
 
@@ -35,7 +36,12 @@ def environment_of(manifest: Manifest) -> Environment:
     """Who the manifest's environment is."""
     names = manifest.names
     return Environment(manifest.environment, manifest.target, names.project, names.team, names.owner, names.env,
-                       tags(manifest), names.short, names.env_short, asdict(manifest.azure) if manifest.azure else {})
+                       tags(manifest), names.short, names.env_short, _site(manifest))
+
+
+def _site(manifest: Manifest) -> dict[str, Any]:
+    """Where the target is: nothing for this machine."""
+    return {} if manifest.azure is None else {**asdict(manifest.azure), "database": manifest.postgres.database}
 
 
 def compile_graph(manifest: Manifest, kinds: Mapping[str, Kind]) -> Graph:

@@ -14,9 +14,10 @@ from typing import Any
 from engine.model.diagnostic import Refused, error
 from engine.model.value import Attributes
 from engine.providers.base import Broker, Context, Foreign, Partition, Progress, ResourceType, SecretStore
-from engine.providers.local.brokers import ENGINES, EXTERNAL, positions, topics
+from engine.providers.kafka import positions, topics
+from engine.providers.kafka.session import Connection, Session
+from engine.providers.local.brokers import ENGINES, EXTERNAL
 from engine.providers.local.brokers.engine import BrokerEngine, Place, Say
-from engine.providers.local.brokers.session import Connection, Session
 from engine.providers.local.home import Home
 from engine.providers.local.processes import Processes, Program
 

@@ -14,6 +14,7 @@ import psycopg
 
 from engine.model.diagnostic import Refused, error
 from engine.model.value import Attributes
+from engine.providers import logins
 from engine.providers.base import ASIDE, Context, Foreign, Progress, SecretStore
 from engine.providers.local import cluster
 from engine.providers.local.access import Access
@@ -93,11 +94,11 @@ class PostgresType:
             self._processes.remove(server.name)
             # Recorded first: a cluster without its record would have a password that nobody knows of.
             self._home.save_record(self.type, server.name, {**spec, "admin_fingerprint": fingerprint})
-            server.initialise(cluster.verifier(password))
+            server.initialise(logins.verifier(password, cluster.ADMIN))
         elif (self._home.record(self.type, server.name) or {}).get("admin_fingerprint") != fingerprint:
             context.emit(Progress(note="changing the administrator's password"))
             self._processes.stop(server.name)
-            server.set_password(cluster.verifier(password))
+            server.set_password(logins.verifier(password, cluster.ADMIN))
             self._home.save_record(self.type, server.name, {
                 **(self._home.record(self.type, server.name) or {}), "admin_secret": secret,
                 "admin_fingerprint": fingerprint})
