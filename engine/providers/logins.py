@@ -1,8 +1,8 @@
 """The logins of a database, whoever runs its server: roles, passwords, and who may connect.
 
 Owns: their SQL, for a superuser as for the lesser administrator that a cloud gives. Must not: know where a server is,
-or the schema (migrations do). A login's role carries the name and the fingerprint of its secret in its comment, so that a
-rotation is seen.
+or the schema (migrations do). A login's role carries the name and the fingerprint of its secret in its comment, so that
+a rotation is seen.
 """
 
 from __future__ import annotations

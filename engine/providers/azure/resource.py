@@ -18,12 +18,14 @@ from engine.providers.azure.site import Site, region
 from engine.providers.base import Context, Foreign, Progress, SecretStore
 
 if TYPE_CHECKING:
+    from engine.providers.azure.access import Access
     from engine.providers.azure.survey import Survey
 
 OWN = "txplan-"
 """What the tags begin with by which txplan keeps fingerprints; they are no part of a spec."""
 
-_SETTLED = frozenset({"", "succeeded", "active", "failed", "canceled", "cancelled", "ready", "created"})
+_SETTLED = frozenset({"", "succeeded", "active", "failed", "canceled", "cancelled", "ready", "stopped",
+                      "disabled"})
 _FAILED = frozenset({"failed", "canceled", "cancelled"})
 _SETTLE_S = 1800.0
 
@@ -36,6 +38,7 @@ class Ground:
     site: Site
     survey: Survey
     secrets: SecretStore
+    access: Access
     identities: dict[str, str] = field(default_factory=dict)
 
 
@@ -86,7 +89,7 @@ class AzureType:
     def observe(self, name: str) -> Attributes | None:
         """The live values, as a spec would say them."""
         live = self.read(name)
-        if live is None or state_of(live) == "deleting":
+        if live is None or state_of(live) in ("deleting", "dropping"):
             return None
         found: dict[str, Any] = {"name": _cased(live.get("name"), name)}
         if self.kind:
@@ -143,7 +146,7 @@ class AzureType:
 def state_of(live: Mapping[str, Any]) -> str:
     """The provisioning state in lower case; empty where the type has none."""
     properties = live.get("properties") or {}
-    return str(properties.get("provisioningState") or "").lower()
+    return str(properties.get("provisioningState") or properties.get("state") or "").lower()
 
 
 def plain_tags(live: Mapping[str, Any]) -> dict[str, str]:
