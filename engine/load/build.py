@@ -13,6 +13,7 @@ from engine.assets import asset
 from engine.load.reader import Reader
 from engine.model.diagnostic import error
 from engine.model.manifest import (
+    Access,
     Api,
     Azure,
     Backfill,
@@ -54,6 +55,7 @@ def build(reader: Reader, file: str) -> Manifest:
         consumer=Consumer(reader.integer("consumer.replicas"), reader.integer("consumer.batch_records")),
         api=Api(reader.integer("api.replicas")), load=_load(reader), slo=_slo(reader),
         migrations=reader.optional_file("migrations") or str(asset("migrations")),
+        access=cast(Access, reader.text("access", "public")),
         max_destroy=DestroyLimit(reader.integer("max_destroy.count", 2), reader.number("max_destroy.share", 0.3)),
         azure=_azure(reader) if reader.text("target") == "azure" else None)
     return replace(sections, digest=digest(reader.values), values=reader.values, positions=reader.positions())

@@ -15,6 +15,7 @@ from engine.model.value import Attributes
 from engine.model.verdict import DestroyLimit
 
 BrokerEngine = Literal["noida", "tansu", "apache", "external"]
+Access = Literal["public", "private"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,6 +212,7 @@ class Manifest:
     slo: Slo
     migrations: str
     max_destroy: DestroyLimit
+    access: Access
     azure: Azure | None = None
     """Only where that is the target."""
 

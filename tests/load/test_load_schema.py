@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
@@ -68,6 +69,7 @@ def test_defaults_in_the_schema_are_those_of_the_code(tmp_path: Path) -> None:
     database = "{host: h, database: d, user: u, password: source-password, orders_table: o, ledger_table: l}"
     seen = set()
     for body, prefix, defaults in (
+            ("", "", SCHEMA),
             ("", "broker", SCHEMA["properties"]["broker"]),
             ("", "max_destroy", SCHEMA["properties"]["max_destroy"]),
             ("backfill: {source: {synthetic: {payments: 5}}}\n", "backfill.source.synthetic",
@@ -79,6 +81,7 @@ def test_defaults_in_the_schema_are_those_of_the_code(tmp_path: Path) -> None:
         assert manifest, found
         for name, held in defaults["properties"].items():
             if "default" in held:
-                seen.add(f"{prefix}/{name}")
-                assert manifest.values[f"{prefix}.{name}"] == held["default"]
-    assert len(seen) == sum("default" in held for held in PROPERTIES.values())
+                path_of = f"{prefix}.{name}".lstrip(".")
+                seen.add(path_of)
+                assert manifest.values[path_of] == held["default"]
+    assert len(seen) == json.dumps(SCHEMA).count('"default": ')
