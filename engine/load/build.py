@@ -92,10 +92,9 @@ def _azure(reader: Reader) -> Azure:
         location=reader.text("azure.location").replace(" ", "").lower(),
         cloud=cast(Literal["public", "usgovernment", "china"], reader.text("azure.cloud", "public")),
         endpoint=reader.optional("azure.endpoint"), authority=reader.optional("azure.authority"),
-        ca_file=reader.optional_file("azure.ca_file"), private=reader.text("azure.network", "public") == "private",
+        ca_file=reader.optional_file("azure.ca_file"),
         address_space=reader.text("azure.address_space", "10.60.0.0/16"),
         allow={name: (first, last or first) for name, (first, _, last) in ranges.items()},
-        references=reader.text("azure.secrets", "value") == "reference",
         soft_deleted=cast(Literal["recover", "purge"], reader.text("azure.soft_deleted", "recover")),
         image=reader.optional("azure.image"), state=reader.optional("azure.state"))
 

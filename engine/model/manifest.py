@@ -170,7 +170,7 @@ class Slo:
 @dataclass(frozen=True, slots=True)
 class Azure:
     """Where an environment is made on Azure. `location` is a region's name; `allow` maps a name to (first, last)
-    address; `private`: reached through a virtual network alone; `references`: apps read the vault themselves."""
+    address."""
 
     subscription: str
     tenant: str | None
@@ -179,10 +179,8 @@ class Azure:
     endpoint: str | None
     authority: str | None
     ca_file: str | None
-    private: bool
     address_space: str
     allow: Mapping[str, tuple[str, str]]
-    references: bool
     soft_deleted: Literal["recover", "purge"]
     image: str | None
     state: str | None

@@ -36,7 +36,7 @@ def environment_of(manifest: Manifest) -> Environment:
     """Who the manifest's environment is."""
     names = manifest.names
     return Environment(manifest.environment, manifest.target, names.project, names.team, names.owner, names.env,
-                       tags(manifest), names.short, names.env_short, _site(manifest))
+                       tags(manifest), names.short, names.env_short, manifest.access, _site(manifest))
 
 
 def _site(manifest: Manifest) -> dict[str, Any]:

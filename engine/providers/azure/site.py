@@ -5,11 +5,9 @@ Owns: reading the environment's `site`. Must not: call anything.
 
 from __future__ import annotations
 
-import base64
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from engine.model.step import Environment
 
@@ -47,7 +45,6 @@ class Site:
     location: str
     ca_file: str | None
     private: bool
-    references: bool
     purge: bool
     image: str | None
     state: str | None
@@ -66,13 +63,6 @@ class Site:
         """What HTTPS clients check certificates against: a file, or the system's authorities."""
         return self.ca_file or True
 
-    @property
-    def ca_text(self) -> str | None:
-        """The own authorities in base64, for a process elsewhere; None for the system's."""
-        if self.ca_file is None:
-            return None
-        return base64.b64encode(Path(self.ca_file).read_bytes()).decode()
-
     def tls(self) -> ssl.SSLContext:
         """A context that checks certificates against them."""
         return ssl.create_default_context(cafile=self.ca_file)
@@ -85,7 +75,7 @@ def site_of(environment: Environment, names: Mapping[str, str]) -> Site:
     arm, authority = at.get("endpoint"), at.get("authority")
     cloud = Cloud(str(arm or known.arm).rstrip("/"), str(authority or known.authority).rstrip("/"), bool(arm))
     return Site(environment, names, cloud, str(at["subscription"]), _text(at.get("tenant")), str(at["location"]),
-                _text(at.get("ca_file")), bool(at["private"]), bool(at["references"]), at["soft_deleted"] == "purge",
+                _text(at.get("ca_file")), environment.access == "private", at["soft_deleted"] == "purge",
                 _text(at.get("image")), _text(at.get("state")))
 
 
