@@ -152,8 +152,8 @@ class Broker(Protocol):
         """See that a group's offsets do not outlive the environment; no such group is no error. Members that were
         killed may still be in it."""
 
-    def client_environment(self) -> Mapping[str, str]:
-        """KAFKA_* variables for a process that talks to the broker."""
+    def client_environment(self, *, publishes: bool = False) -> Mapping[str, str]:
+        """KAFKA_* variables for a process that reads from the broker, or one that `publishes`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +168,8 @@ class AppSpec:
     secrets: Mapping[str, str] = field(repr=False, default_factory=dict)
     replicas: int = 1
     stop_seconds: int = 30
+    max_replicas: int = 0
+    """How many a host that scales by itself may make of them; 0 for no more than `replicas`."""
 
 
 @dataclass(frozen=True, slots=True)

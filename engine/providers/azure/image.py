@@ -1,7 +1,7 @@
 """The image of the service: built by the registry's own build task from this checkout, named by its digest.
 
-Owns: what goes into the build, the run of it, and the registry's tag that says which code the image is of. Must not: hand
-out a tag; what runs is a digest.
+Owns: what goes into the build, the run of it, and the registry's tag that says which code the image is of. Must not:
+hand out a tag; what runs is a digest.
 """
 
 from __future__ import annotations

@@ -287,7 +287,7 @@ class LocalBroker:
         if spec is not None and spec["engine"] == EXTERNAL:
             positions.delete_group(self._link.require(), group, patience_s=_SESSION_S)
 
-    def client_environment(self) -> Mapping[str, str]:
+    def client_environment(self, *, publishes: bool = False) -> Mapping[str, str]:
         """KAFKA_* variables; empty where there is no broker."""
         connection = self._link.connection()
         return {} if connection is None else connection.environment()
