@@ -21,9 +21,8 @@ class Clock:
         return self.now() + seconds * self.scale
 
     def retry_after(self, seconds: float) -> dict[str, str]:
-        """The header as the service sends it, and the scaled one, which the SDK prefers."""
-        return {"Retry-After": str(math.ceil(seconds)),
-                "x-ms-retry-after-ms": str(max(1, round(seconds * 1000 * self.scale)))}
+        """The header that a service sends for `seconds`; a fraction where time is scaled, which the SDK takes too."""
+        return {"Retry-After": f"{seconds * self.scale:.3f}" if self.scale < 1 else str(math.ceil(seconds))}
 
 
 def stamp() -> str:

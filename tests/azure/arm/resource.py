@@ -1,7 +1,7 @@
 """What all resource types have in common: PUT, PATCH, GET, list, DELETE, and the styles of long-running operations.
 
-A type is a subclass in `kinds/`, found by discovery: it says what it answers, what it adds, what cannot change, and what
-stands behind it. Must not parse HTTP.
+A type is a subclass in `kinds/`, found by discovery: it says what it answers, what it adds, what cannot change, and
+what stands behind it. Must not parse HTTP.
 """
 
 from __future__ import annotations

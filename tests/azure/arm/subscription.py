@@ -102,7 +102,8 @@ class Subscription:
 
 
 def _listed(resource: Resource) -> bool:
-    return resource.kind.tracked and len(resource.kind.type.split("/")) == 2
+    kind = resource.kind.type
+    return resource.kind.tracked and kind.count("/") == 1 and not kind.endswith("/resourceGroups")
 
 
 def _matches(resource: Resource, request: Request) -> bool:

@@ -79,8 +79,8 @@ def _known(reference: str | None, known: set[str]) -> None:
 
 def identities(arm: ArmServer, body: dict[str, Any]) -> dict[str, Principal]:
     """The user-assigned identities of an app by id in lower case; 400 where one is not there."""
-    kind = arm.identities
-    return {key.lower(): kind.principal(key) for key in (body.get("identity") or {}).get("userAssignedIdentities") or {}}
+    named = (body.get("identity") or {}).get("userAssignedIdentities") or {}
+    return {key.lower(): arm.identities.principal(key) for key in named}
 
 
 def shown_identity(arm: ArmServer, identity: dict[str, Any]) -> dict[str, Any]:
@@ -137,5 +137,5 @@ def check_pull(arm: ArmServer, body: dict[str, Any]) -> None:
             password = secrets.get(login.get("passwordSecretRef") or "")
             by_password = registry.properties["adminUserEnabled"] and password in registry.private["passwords"]
         if not by_identity and not by_password:
-            raise bad("InvalidParameterValueInContainerTemplate", f"Field 'template.containers.{container['name']}.image'"
-                      f" is invalid with details: 'Invalid value: \"{image}\": UNAUTHORIZED: authentication required'.")
+            raise bad("InvalidParameterValueInContainerTemplate", "Field "
+                      f"'template.containers.{container['name']}.image' is invalid with details: 'Invalid value: \"{image}\": UNAUTHORIZED: authentication required'.")

@@ -31,8 +31,8 @@ class Types:
         """The type, or ARM's refusal of an unknown type or api-version."""
         kind = self.by_name.get(name.lower())
         if kind is None:
-            raise ArmError(400, "InvalidResourceType", f"The resource type '{name}' could not be found in the namespace "
-                           f"'{name.split('/')[0]}' for api version '{version}'.")
+            raise ArmError(400, "InvalidResourceType", f"The resource type '{name}' could not be found in the "
+                           f"namespace '{name.split('/')[0]}' for api version '{version}'.")
         if version not in kind.versions:
             raise ArmError(400, "NoRegisteredProviderFound", "No registered resource provider found for location "
                            f"'westus2' and API version '{version}' for type '{name.split('/', 1)[1]}'. The supported "

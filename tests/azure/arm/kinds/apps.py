@@ -108,7 +108,7 @@ class Apps(ResourceType):
     def _check_suffix(self, put: Put) -> None:
         assert put.old is not None
         suffix = (put.properties.get("template") or {}).get("revisionSuffix")
-        used = {name for name in put.old.private["revisions"]}
+        used = put.old.private["revisions"]
         changed = normal(put.properties.get("template")) != normal(put.old.properties.get("template"))
         if suffix and changed and f"{put.old.name}--{suffix}" in used:
             raise bad("ContainerAppRevisionSuffixInUse", f"A revision with the suffix '{suffix}' already exists.")

@@ -1,4 +1,4 @@
-"""Microsoft.Network: virtual networks and subnets, private endpoints with their DNS groups, private DNS zones and links.
+"""Microsoft.Network: virtual networks and subnets, private endpoints, private DNS zones and their links.
 
 The bodies are checked against schemas by hand.
 """

@@ -1,4 +1,4 @@
-"""Microsoft.DBforPostgreSQL: flexible servers, databases, parameters, firewall rules. A real PostgreSQL is behind them."""
+"""Microsoft.DBforPostgreSQL: flexible servers, databases, parameters, firewall rules; PostgreSQL is behind them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Microsoft.KeyVault: vaults, and the deleted ones, whose names stay taken. The secrets' API is in `planes/vault.py`."""
+"""Microsoft.KeyVault: vaults, and the deleted ones, whose names stay taken. `planes/vault.py` has the secrets' API."""
 
 from __future__ import annotations
 
@@ -43,7 +43,8 @@ class Vaults(ResourceType):
         if not 7 <= properties.get("softDeleteRetentionInDays", 90) <= 90:
             raise bad("BadRequest", "softDeleteRetentionInDays must be between 7 and 90.")
         recovering = properties.get("createMode", "default").lower() == "recover"
-        if not recovering and not properties.get("enableRbacAuthorization") and properties.get("accessPolicies") is None:
+        by_policies = not recovering and not properties.get("enableRbacAuthorization")
+        if by_policies and properties.get("accessPolicies") is None:
             raise bad("BadRequest", "The parameter accessPolicies is not specified.", "accessPolicies")
         kept = self.deleted.get(name)
         if put.old is None and kept is not None and not recovering:

@@ -1,7 +1,7 @@
 """A vault's secrets API: HTTPS on an address of its own, a bearer challenge, versions, soft delete.
 
-Owns the secrets, in memory. A caller needs a role at the vault (or an access policy); a private vault answers those alone
-who come over a private endpoint, which here is everybody that the server itself starts.
+Owns the secrets, in memory. A caller needs a role at the vault, or an access policy. A private vault answers nobody who
+comes from outside; the platform, which resolves references to secrets, is inside.
 """
 
 from __future__ import annotations
@@ -158,7 +158,8 @@ class Vault:
                            details=[("ObjectIsDeletedButRecoverable", "", "ObjectIsDeletedButRecoverable")])
         now = int(time.time())
         attributes = {"enabled": True, "created": now, "updated": now, "recoveryLevel": "Recoverable+Purgeable",
-                      "recoverableDays": 90, **{k: v for k, v in (body.get("attributes") or {}).items() if v is not None}}
+                      "recoverableDays": 90}
+        attributes |= {k: v for k, v in (body.get("attributes") or {}).items() if v is not None}
         made = _Version(body["value"], attributes, body.get("contentType"), body.get("tags") or {})
         self._secrets.setdefault(name.lower(), []).append(made)
         return Answer(200, self._shown(name, made))
