@@ -12,7 +12,7 @@ from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any
 
-from engine.kinds import wiring
+from engine.kinds import cloud, wiring
 from engine.kinds.base import NOTHING_TO_REMOVE, Needs, unreadable
 from engine.kinds.records import (
     CutoverRecord,
@@ -54,7 +54,8 @@ class CutoverKind:
             "names": asdict(manifest.names),
         }
         hubs = {wiring.hub(h.key) for h in manifest.hubs}
-        yield Step(wiring.CUTOVER, spec, frozenset({wiring.SCHEMA, *hubs}), frozenset({wiring.SCHEMA, *hubs}),
+        yield Step(wiring.CUTOVER, spec, frozenset({wiring.SCHEMA, *hubs}) | cloud.for_broker(manifest),
+                   frozenset({wiring.SCHEMA, *hubs}),
                    manifest.where("cutover"), {"at": manifest.where("cutover.at"),
                                                "skew_s": manifest.where("cutover.skew")})
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from engine.model.value import Attributes, SecretRef
 
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 Partition = tuple[str, int]
 """(topic, partition)."""
+
+Rights = Literal["listen", "send", "prove"]
+"""What a process does at the broker: read, publish, or both."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +67,10 @@ class ResourceType(Protocol):
     @property
     def immutable(self) -> frozenset[str]:
         """Top-level spec keys that cannot change in place: a difference means REPLACE."""
+
+    @property
+    def grows(self) -> frozenset[str]:
+        """Spec keys whose value may be raised in place but never lowered: a lower one means REPLACE."""
 
     def observe(self, name: str) -> Attributes | None:
         """The live values of the spec's keys that this target realises, or None where it does not exist.
@@ -152,8 +159,8 @@ class Broker(Protocol):
         """See that a group's offsets do not outlive the environment; no such group is no error. Members that were
         killed may still be in it."""
 
-    def client_environment(self, *, publishes: bool = False) -> Mapping[str, str]:
-        """KAFKA_* variables for a process that reads from the broker, or one that `publishes`."""
+    def client_environment(self, rights: Rights = "listen") -> Mapping[str, str]:
+        """KAFKA_* variables for a process that talks to the broker with no more than these rights."""
 
 
 @dataclass(frozen=True, slots=True)

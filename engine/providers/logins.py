@@ -50,7 +50,7 @@ def live(session: Session, name: str, secrets: SecretStore) -> dict[str, Any] | 
 
 def ensure(session: Session, name: str, owner: str, logins: Mapping[str, Any], secrets: SecretStore) -> None:
     """Make the roles and the database, give rotated logins their new passwords; what is no login any more loses it."""
-    known = dict(session.execute(_LOGINS).fetchall())
+    known: dict[str, str] = dict(session.execute(_LOGINS).fetchall())
     for role, secret in sorted(logins.items()):
         _login(session, role, str(secret), secrets, creates=role == owner, known=known.get(role))
     for role in sorted(set(known) - set(logins)):

@@ -1,6 +1,6 @@
 """Event Hubs as a Kafka-protocol broker: positions and groups over SASL_SSL with a connection string.
 
-Owns: the namespace's address and keys (Listen to read, Send to publish). Must not: make or change a hub; those are
+Owns: the namespace's address and keys (one a right). Must not: make or change a hub; those are
 resources, for Event Hubs takes them from the resource manager alone.
 """
 
@@ -18,13 +18,12 @@ from engine.model.diagnostic import Refused, error
 from engine.providers.azure.arm import Arm
 from engine.providers.azure.site import Site
 from engine.providers.azure.types.eventhubs import API
-from engine.providers.base import Partition
+from engine.providers.base import Partition, Rights
 from engine.providers.kafka import positions
 from engine.providers.kafka.session import Connection, Session
 
-LISTEN, SEND = "listen", "send"
+LISTEN: Rights = "listen"
 _FRESH_S = 2.0
-_SESSION_S = 20.0
 
 
 class EventHubs:
@@ -46,7 +45,7 @@ class EventHubs:
                 self._seen = (time.monotonic(), address)
             return address
 
-    def connection(self, rule: str = LISTEN) -> Connection | None:
+    def connection(self, rule: Rights = LISTEN) -> Connection | None:
         """How to reach it with a rule's key; None where namespace or rule are missing."""
         address = self.endpoint()
         host = urlsplit(address).hostname if address else None
@@ -102,9 +101,9 @@ class EventHubs:
     def delete_group(self, group: str) -> None:
         """Nothing: the namespace is the environment's own, and its groups go with it."""
 
-    def client_environment(self, *, publishes: bool = False) -> Mapping[str, str]:
-        """KAFKA_* variables with the key that reads, or the one that publishes; empty where there is no namespace."""
-        connection = self.connection(SEND if publishes else LISTEN)
+    def client_environment(self, rights: Rights = LISTEN) -> Mapping[str, str]:
+        """KAFKA_* variables with the key of the rule that has these rights; empty where there is no namespace."""
+        connection = self.connection(rights)
         return {} if connection is None else connection.environment()
 
     def _session(self) -> Session:
@@ -115,7 +114,7 @@ class EventHubs:
         session.require()
         return session
 
-    def _key(self, rule: str) -> str | None:
+    def _key(self, rule: Rights) -> str | None:
         with self._guard:
             if rule not in self._keys:
                 id = f"{self._namespace()}/authorizationRules/{rule}"

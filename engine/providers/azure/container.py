@@ -1,7 +1,7 @@
 """A container of the service as Container Apps takes it: command, variables, secrets, identity, registry.
 
-Owns: what is a secret and how it gets in (by value, or by reference to the vault), and paths as the image has them. Must
-not: know apps or jobs.
+Owns: what is a secret and how it gets in (by value, or by reference to the vault), and paths as the image has them.
+Must not: know apps or jobs.
 """
 
 from __future__ import annotations

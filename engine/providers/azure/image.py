@@ -129,6 +129,7 @@ class ImageType:
 
     type = "image"
     immutable: frozenset[str] = frozenset()
+    grows: frozenset[str] = frozenset()
 
     def __init__(self, images: Images) -> None:
         self._images = images

@@ -1,7 +1,7 @@
 """One apply an environment, across machines: a lease on a blob; without a place for one, this machine's lock.
 
-Owns: taking, renewing and giving back the lease, and who holds it (in the blob's metadata). Must not: outlive its holder;
-a lease that nobody renews ends after a minute.
+Owns: taking, renewing and giving back the lease, and who holds it (in the blob's metadata). Must not: outlive its
+holder; a lease that nobody renews ends after a minute.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from typing import Any
 
 from engine.model.diagnostic import Refused, error
 from engine.model.value import Attributes
-from engine.providers.base import Broker, Context, Foreign, Partition, Progress, ResourceType, SecretStore
+from engine.providers.base import Broker, Context, Foreign, Partition, Progress, ResourceType, Rights, SecretStore
 from engine.providers.kafka import positions, topics
 from engine.providers.kafka.session import Connection, Session
 from engine.providers.local.brokers import ENGINES, EXTERNAL
@@ -88,6 +88,7 @@ class Namespace:
 
     type = "namespace"
     immutable = frozenset({"engine", "bootstrap"})
+    grows: frozenset[str] = frozenset()
 
     def __init__(self, link: Link) -> None:
         self._link = link
@@ -167,6 +168,7 @@ class Hub:
 
     type = "hub"
     immutable = frozenset({"partitions", "namespace"})
+    grows: frozenset[str] = frozenset()
 
     def __init__(self, link: Link) -> None:
         self._link = link
@@ -287,8 +289,8 @@ class LocalBroker:
         if spec is not None and spec["engine"] == EXTERNAL:
             positions.delete_group(self._link.require(), group, patience_s=_SESSION_S)
 
-    def client_environment(self, *, publishes: bool = False) -> Mapping[str, str]:
-        """KAFKA_* variables; empty where there is no broker."""
+    def client_environment(self, rights: Rights = "listen") -> Mapping[str, str]:
+        """KAFKA_* variables; empty where there is no broker. Whoever reaches it may do all."""
         connection = self._link.connection()
         return {} if connection is None else connection.environment()
 

@@ -24,6 +24,7 @@ class DatabaseType:
 
     type = "database"
     immutable = frozenset({"server"})
+    grows: frozenset[str] = frozenset()
 
     def __init__(self, home: Home, secrets: SecretStore, access: Access) -> None:
         self._home, self._secrets, self._access = home, secrets, access

@@ -30,6 +30,7 @@ class PostgresType:
 
     type = "postgres"
     immutable = frozenset({"version"})
+    grows: frozenset[str] = frozenset()
 
     def __init__(self, home: Home, processes: Processes, secrets: SecretStore, access: Access) -> None:
         self._home, self._processes, self._secrets, self._access = home, processes, secrets, access
