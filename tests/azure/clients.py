@@ -48,7 +48,8 @@ class Bare:
         self.session.trust_env = False
         self.session.verify = str(arm.ca_bundle)
 
-    def __call__(self, method: str, path: str, body: Any = None, version: str = "", **headers: str) -> requests.Response:
+    def __call__(self, method: str, path: str, body: Any = None, version: str = "",
+                 **headers: str) -> requests.Response:
         """`path` may be an URL, or begin with `/` (below the subscription where it names none)."""
         if path.startswith("/") and not path.lower().startswith("/subscriptions"):
             path = f"{self.arm.scope}{path}"

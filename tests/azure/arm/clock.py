@@ -21,8 +21,11 @@ class Clock:
         return self.now() + seconds * self.scale
 
     def retry_after(self, seconds: float) -> dict[str, str]:
-        """The header that a service sends for `seconds`; a fraction where time is scaled, which the SDK takes too."""
-        return {"Retry-After": f"{seconds * self.scale:.3f}" if self.scale < 1 else str(math.ceil(seconds))}
+        """The header that a service sends for `seconds`. Where time is scaled it is the one in milliseconds, which the
+        SDK reads as well: Retry-After is in whole seconds."""
+        if self.scale >= 1:
+            return {"Retry-After": str(math.ceil(seconds * self.scale))}
+        return {"x-ms-retry-after-ms": str(max(1, round(seconds * 1000 * self.scale)))}
 
 
 def stamp() -> str:

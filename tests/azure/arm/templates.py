@@ -138,4 +138,5 @@ def check_pull(arm: ArmServer, body: dict[str, Any]) -> None:
             by_password = registry.properties["adminUserEnabled"] and password in registry.private["passwords"]
         if not by_identity and not by_password:
             raise bad("InvalidParameterValueInContainerTemplate", "Field "
-                      f"'template.containers.{container['name']}.image' is invalid with details: 'Invalid value: \"{image}\": UNAUTHORIZED: authentication required'.")
+                      f"'template.containers.{container['name']}.image' is invalid with details: 'Invalid value: "
+                      f"\"{image}\": UNAUTHORIZED: authentication required'.")

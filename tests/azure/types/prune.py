@@ -1,7 +1,7 @@
 """Makes the files beside it from bicep-types-az: the pinned resource types alone, without descriptions.
 
 `python -m tests.azure.types.prune FOLDER` reads FOLDER/NAME-VERSION.json (each a `types.json` of bicep-types-az).
-Entries keep their content and lose `description`; references are numbered anew. One entry a line, so that a change can be read.
+Entries keep their content and lose `description`; references are numbered anew. One entry a line, for reading changes.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """A real broker behind a namespace: port 9093, SASL_SSL, PLAIN with a connection string or OAUTHBEARER.
 
 Owns the broker's process (an engine of the local target) and the gateway before it, which asks who comes in and lets
-nobody do what its rule does not allow. The broker has an address as long as the gateway's and the same port, so that its
-own address is replaced in answers byte by byte.
+nobody do what its rule does not allow. The broker has an address as long as the gateway's and the same port, so that
+its own address is replaced in answers byte by byte.
 """
 
 from __future__ import annotations
