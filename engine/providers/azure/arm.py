@@ -49,6 +49,8 @@ class Arm:
     def __init__(self, site: Site, credential: Credential, pending: Path) -> None:
         self.site, self.credential = site, credential
         self._pending = pending
+        # Where an answer does not say when to ask again.
+        self._every = 0.1 if site.cloud.own else 10.0
         self.throttle = Throttle()
         self._client = _client(site, credential, self.throttle)
 
@@ -110,14 +112,14 @@ class Arm:
                 raise HttpResponseError(response=first.http_response)
             if method == "DELETE" and first.http_response.status_code == 404:
                 return LROPoller(self._client, first, _nothing, _Ended())
-            return LROPoller(self._client, first, _nothing, ARMPolling(30))
+            return LROPoller(self._client, first, _nothing, ARMPolling(self._every))
 
     def _resumed(self, record: Mapping[str, Any], id: str, context: Context) -> bool:
         """Wait for the operation of an earlier process; whether it succeeded."""
         context.emit(Progress(note="going on with what an earlier run began"))
         try:
             poller: LROPoller[None] = LROPoller.from_continuation_token(
-                ARMPolling(30), str(record["token"]), client=self._client, deserialization_callback=_nothing)
+                ARMPolling(self._every), str(record["token"]), client=self._client, deserialization_callback=_nothing)
             self._await(poller, id, context)
         except (Refused, ValueError, KeyError):
             if context.cancelled():

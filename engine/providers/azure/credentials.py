@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -35,11 +36,17 @@ class Credential:
     def __init__(self, site: Site) -> None:
         self._site = site
         self._kept: tuple[str, TokenCredential] | None = None
+        self._guard = threading.Lock()
 
     def get_token(self, *scopes: str, **options: Any) -> AccessToken:
         """A token for `scopes`; Refused, with what each member said, where none gives one."""
-        if self._kept is not None:
-            return self._kept[1].get_token(*scopes, **options)
+        # One at a time: many steps begin at once, and one token serves them all.
+        with self._guard:
+            if self._kept is not None:
+                return self._kept[1].get_token(*scopes, **options)
+            return self._first(scopes, options)
+
+    def _first(self, scopes: tuple[str, ...], options: dict[str, Any]) -> AccessToken:
         said: list[str] = []
         for name, made in self._members():
             try:

@@ -76,8 +76,12 @@ class Images:
         context.emit(Progress(note="sending the source to the registry"))
         place = self._arm.post(f"{self.registry}/listBuildSourceUploadUrl", TASKS)
         sent = Request(str(place["uploadUrl"]), source_archive(), {"x-ms-blob-type": "BlockBlob"}, method="PUT")
-        with urlopen(sent, timeout=120, context=self._site.tls()):
-            return str(place["relativePath"])
+        try:
+            with urlopen(sent, timeout=120, context=self._site.tls()):
+                return str(place["relativePath"])
+        except OSError as problem:  # Its address is a signature: it is not shown.
+            raise Refused([error("image-upload", "The source cannot be sent to the registry.",
+                                 type(problem).__name__, "Apply again.")]) from None
 
     def _await(self, name: str, context: Context) -> str:
         until = time.monotonic() + _BUILD_S

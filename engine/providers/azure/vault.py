@@ -32,6 +32,7 @@ API = "2026-02-01"
 KEY = "txplan-fingerprint-key"
 """The secret that keys the fingerprints."""
 
+_DATA_API = "7.6"
 _FRESH_S = 3.0
 _VERSION, _PRINT = "txplan-version", "txplan-fingerprint"
 
@@ -166,6 +167,7 @@ class KeyVault:
                     raise Refused([error("no-vault", "the environment has no vault", mend="apply the manifest first")])
                 self._client = SecretClient(
                     address, self._arm.credential, connection_verify=self._site.verify,
+                    api_version=_DATA_API,
                     verify_challenge_resource=not self._site.cloud.own,
                     retry_policy=RetryPolicy(retry_total=6, retry_backoff_factor=0.4))
             return self._client
