@@ -69,6 +69,12 @@ class Bare:
         """PUT, and wait for the end of its operation."""
         made = self("PUT", resource_id, body, version)
         assert made.status_code in (200, 201, 202), made.text
+        while "Azure-AsyncOperation" in made.headers:
+            operation = self("GET", made.headers["Azure-AsyncOperation"]).json()
+            assert operation["status"] != "Failed", operation
+            if operation["status"] == "Succeeded":
+                break
+            time.sleep(0.01)
         return self.settled(resource_id, version)
 
     def settled(self, resource_id: str, version: str) -> dict[str, Any]:

@@ -58,6 +58,8 @@ class ResourceType:
     shows_state = True
     global_name: tuple[int, str] | None = None
     tracked = True
+    seen_from = 1.0
+    """How far the creation of a 202 is when reads begin to show it."""
 
     def __init__(self, arm: ArmServer) -> None:
         self.arm, self.state = arm, arm.state
@@ -214,13 +216,14 @@ class ResourceType:
         return found
 
     def visible(self, resource: Resource) -> bool:
-        """Reads come after writes: `arm.read_lag` seconds of Azure, and half of a 202's operation."""
+        """Reads come after writes: `arm.read_lag` seconds of Azure, and a 202 not before `seen_from`."""
         now = self.state.clock.now()
         if now < resource.created + self.arm.read_lag * self.state.clock.scale:
             return False
         running = resource.operation
-        hidden = self.style == ASYNC_202 and running is not None and running.kind == "create"
-        return not (hidden and running is not None and running.progress(now) < 0.5)
+        if self.style != ASYNC_202 or running is None or running.kind != "create":
+            return True
+        return self.seen_from < 1 and running.progress(now) >= self.seen_from
 
     def delete(self, target: Target, request: Request) -> Answer:
         self._require_group(target.scope)

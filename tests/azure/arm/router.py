@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from tests.azure.arm.authority import Principal
 from tests.azure.arm.errors import ArmError
+from tests.azure.arm.kinds import apps, jobs
 from tests.azure.arm.kinds.groups import GroupTarget
 from tests.azure.arm.paths import Target, parse
 from tests.azure.arm.subscription import Subscription
@@ -22,6 +23,10 @@ _OPERATION = re.compile(r"/providers/[^/]+/locations/[^/]+/(?:operationResults|o
                         r"containerappOperationStatuses|managedEnvironmentOperationStatuses)/([0-9a-f-]{36})$",
                         re.IGNORECASE)
 
+_LOG = re.compile(r"^(?P<scope>/subscriptions/[^/]+/resourceGroups/[^/]+)(?:/providers/Microsoft.App)?/"
+                  r"(?P<kind>jobs|containerApps)/(?P<name>[^/]+)/(?:executions|revisions)/(?P<run>[^/]+)/replicas/"
+                  r"(?P<replica>[^/]+)/containers/[^/]+/logstream$", re.IGNORECASE)
+
 
 class Router:
     """Serves the ARM plane, and the logs' API beside it."""
@@ -32,6 +37,9 @@ class Router:
 
     def arm_call(self, request: Request) -> Answer:
         request.caller = self.arm.directory.caller(request, (self.arm.endpoint,), self.arm.authority)
+        log = _LOG.search(request.path)
+        if log:
+            return self._log(log, request)
         version = request.query.get("api-version")
         if version is None:
             raise ArmError(400, "MissingApiVersionParameter", "The api-version query parameter (?api-version=) is "
@@ -39,6 +47,18 @@ class Router:
         if not _VERSION.match(version):
             raise ArmError(400, "InvalidApiVersionParameter", f"The api-version '{version}' is invalid.")
         return self.dispatch(request)
+
+    def _log(self, found: re.Match[str], request: Request) -> Answer:
+        """The stream of a job's or an app's log; it has no api-version."""
+        follow = request.query.get("follow", "").lower() == "true"
+        at = f"{found['scope']}/providers/Microsoft.App/{found['kind']}/{found['name']}"
+        with self.arm.state.lock:
+            resource = self.arm.state.get(at)
+        if resource is None:
+            raise ArmError(404, "ResourceNotFound", f"'{at}' was not found.")
+        lines = jobs.stream(resource, found["run"], follow) if found["kind"].lower() == "jobs" else \
+            apps.stream(resource, found["run"], found["replica"], follow)
+        return Answer(200, lines, {"Content-Type": "text/plain"})
 
     def dispatch(self, request: Request) -> Answer:
         """With the token checked."""

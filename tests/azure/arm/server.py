@@ -6,6 +6,7 @@ Owns the listeners, the folder and what runs behind resources. What a type does 
 
 from __future__ import annotations
 
+import secrets
 import shutil
 import tempfile
 import uuid
@@ -24,6 +25,7 @@ from tests.azure.arm.kinds.networks import Networks
 from tests.azure.arm.kinds.registries import Registries
 from tests.azure.arm.locks import Locks
 from tests.azure.arm.operations import Operations
+from tests.azure.arm.planes.gateway import Loop
 from tests.azure.arm.record import Record
 from tests.azure.arm.router import Router
 from tests.azure.arm.state import State
@@ -47,6 +49,8 @@ class ArmServer:
         self.role_lag = 0.0
         self.identity_lag = 20.0
         self.taken: set[tuple[str, str]] = set()
+        self.uploads: dict[str, bytes] = {}
+        self.signature = secrets.token_hex(16)
         self.registered = set(ALWAYS) | ({name.lower() for name in PROVIDERS} if registered else set())
         self.certificates = Certificates(folder)
         self.ca_bundle = self.certificates.bundle
@@ -54,7 +58,7 @@ class ArmServer:
         self.owner = self.directory.add()
         self.state = State(self.clock)
         self.locks, self.operations, self.types = Locks(self), Operations(self), Types(self)
-        self.networks = Networks(self)
+        self.networks, self.loop = Networks(self), Loop()
         self.desk = Desk(self, Router(self))
         self._main = Listener(self.desk.handle, self.certificates.context("127.0.0.1"))
         self.endpoint = self.authority = self._main.url
@@ -79,6 +83,7 @@ class ArmServer:
         for resource in reversed(resources):
             resource.kind.removed(resource)
         self.state.close()
+        self.loop.close()
         self._main.close()
         shutil.rmtree(self.folder, ignore_errors=True)
 

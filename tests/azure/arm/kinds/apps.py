@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import secrets
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from tests.azure.arm import templates
@@ -174,7 +174,9 @@ class Apps(ResourceType):
                 return
             threading.Event().wait(0.05)
         with resource.private["lock"]:
-            for name in [n for n in running if n != newest]:
+            # A newer one may have come meanwhile; it is not this one's to end.
+            older = [*resource.private["revisions"]]
+            for name in [n for n in older[:older.index(newest)] if n in running and newest in running]:
                 running.pop(name).stop()
 
     def _choose(self, resource: Resource) -> tuple[Revision, int] | None:
@@ -319,3 +321,13 @@ class Replicas(Revisions):
                         {"name": short, "containerId": container.name, "ready": ready, "started": container.running,
                          "restartCount": container.restarts, "runningState": state, "runningStateDetails": "",
                          "logStreamEndpoint": f"{self.arm.endpoint}{app.id}{tail}/logstream"}]}}
+
+
+def stream(app: Resource, revision: str, replica: str, follow: bool) -> Iterator[bytes]:
+    """The log of a replica for the stream's endpoint."""
+    running = app.private["running"].get(revision)
+    container = next((c for c in running.containers if c.name == replica), None) if running is not None else None
+    if container is None:
+        raise ArmError(404, "ReplicaNotFound", f"The replica '{replica}' was not found.")
+    lines: Iterator[bytes] = container.lines(lambda: follow and revision in app.private["running"])
+    return lines

@@ -59,22 +59,6 @@ class Execution:
         self.container.end(30)
         self._thread.join(35)
 
-    def lines(self, follow: bool) -> Iterator[bytes]:
-        """The log, each line with its time and stream; to the end of the run where it is followed."""
-        with self.container.log.open("rb") as log:
-            rest = b""
-            while True:
-                over = self.status != "Running"
-                rest += log.read()
-                *lines, rest = rest.split(b"\n")
-                for line in lines:
-                    yield b"%s stdout F %s\n" % (stamp().encode(), line)
-                if over or not follow:
-                    break
-                time.sleep(0.02)
-            if rest:
-                yield b"%s stdout P %s\n" % (stamp().encode(), rest)
-
 
 class Jobs(ResourceType):
     type = "Microsoft.App/jobs"
@@ -92,7 +76,7 @@ class Jobs(ResourceType):
         templates.check_template(put.properties)
         configuration = put.properties.get("configuration") or {}
         trigger = str(configuration.get("triggerType", "")).lower()
-        if trigger and not configuration.get(f"{trigger}TriggerConfig"):
+        if trigger and configuration.get(f"{trigger}TriggerConfig") is None:
             raise bad("JobTriggerConfigRequired", f"The trigger '{trigger}' wants {trigger}TriggerConfig.")
         if not 1 <= configuration.get("replicaTimeout", 1) <= 604_800:
             raise bad("JobReplicaTimeoutInvalid", "replicaTimeout is 1 to 604800 seconds.")
@@ -237,5 +221,5 @@ def stream(job: Resource, execution: str, follow: bool) -> Iterator[bytes]:
     found = job.private["executions"].get(execution)
     if found is None:
         raise ArmError(404, "JobExecutionNotFound", f"The execution '{execution}' was not found.")
-    lines: Iterator[bytes] = found.lines(follow)
-    return lines
+    container: Container = found.container
+    return container.lines(lambda: follow and found.status == "Running")

@@ -18,6 +18,7 @@ from tests.azure.arm.state import Resource
 from tests.azure.arm.web import Answer, Request
 
 VERSION = "2025-08-01"
+SYSTEM = ("postgres", "azure_maintenance", "azure_sys")
 RESERVED = {"azure_superuser", "azure_pg_admin", "admin", "administrator", "root", "guest", "public", "postgres"}
 TIERS = {"Burstable": "Standard_B", "GeneralPurpose": "Standard_D", "MemoryOptimized": "Standard_E"}
 SIZES = {32, 64, 128, 256, 512, 1024, 2048, 4095, 4096, 8192, 16384, 32767}
@@ -47,6 +48,7 @@ class Servers(ResourceType):
     merge_on_put = True
     displays_location = True
     shows_state = False
+    seen_from = 0.5
     global_name = (409, "ServerNameAlreadyExists")
     immutable = ("properties.administratorLogin", "properties.backup.geoRedundantBackup",
                  "properties.availabilityZone", "properties.network.delegatedSubnetResourceId")
@@ -130,7 +132,7 @@ class Servers(ResourceType):
     def finished(self, resource: Resource) -> None:
         if self.state.get(f"{resource.id}/databases/postgres") is None:
             kind = self.arm.types.by_name[Databases.type.lower()]
-            for name in ("postgres", "azure_maintenance", "azure_sys"):
+            for name in SYSTEM:
                 body = {"properties": {"charset": "UTF8", "collation": "en_US.utf8"}}
                 self.state.resources[f"{resource.id}/databases/{name}".lower()] = Resource(
                     f"{resource.id}/databases/{name}", kind, name, body, 0.0)
@@ -193,12 +195,12 @@ class Databases(_Child):
         return None if cluster is None or old is not None else lambda: cluster.create_database(resource.name)
 
     def may_delete(self, resource: Resource) -> None:
-        if resource.name in ("postgres", "azure_maintenance", "azure_sys"):
+        if resource.name in SYSTEM:
             raise bad("SystemDatabaseCannotBeDropped", f"'{resource.name}' is the server's own.")
 
     def removed(self, resource: Resource) -> None:
         cluster = self._cluster(resource)
-        if cluster is not None:
+        if cluster is not None and resource.name not in SYSTEM:
             cluster.drop_database(resource.name)
 
 

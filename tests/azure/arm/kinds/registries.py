@@ -6,7 +6,9 @@ A registry knows digests. Every digest stands for the code of this checkout, whi
 from __future__ import annotations
 
 import hashlib
+import io
 import secrets
+import tarfile
 import uuid
 from typing import Any
 
@@ -62,8 +64,9 @@ class Registries(ResourceType):
                 return Answer(200, {"username": resource.name, "passwords": [{"name": "password", "value": one},
                                                                              {"name": "password2", "value": two}]})
             case "listbuildsourceuploadurl":
-                return Answer(200, {"relativePath": f"source/{uuid.uuid4()}.tar.gz",
-                                    "uploadUrl": f"{self.arm.endpoint}/upload/{uuid.uuid4()}?sig=1"})
+                path = f"source/{uuid.uuid4()}.tar.gz"
+                url = f"{self.arm.endpoint}/upload/{path}?sig={self.arm.signature}"
+                return Answer(200, {"relativePath": path, "uploadUrl": url})
             case "schedulerun":
                 return self._build(resource, request)
         return super().action(resource, name, request)
@@ -74,17 +77,32 @@ class Registries(ResourceType):
         if problems:
             raise bad("InvalidRequestContent", "; ".join(f"{where}: {what}" for where, what in problems))
         images = []
+        source = self._source(body)
         for name in body.get("imageNames") or []:
             repository, _, tag = name.partition(":")
-            digest = self.push(resource, repository, body.get("sourceLocation") or "")
+            digest = self.push(resource, repository, source or "") if source else ""
             images.append({"registry": resource.private["server"], "repository": repository, "tag": tag or "latest",
                            "digest": digest})
         kind = self.arm.types.by_name[Runs.type.lower()]
         number = f"ca{len(self.state.of_type(Runs.type, resource.id)) + 1}"
         run = Resource(f"{resource.id}/runs/{number}", kind, number, {"properties": {}}, self.state.clock.now(),
-                       private={"images": images, "due": self.state.clock.due(60.0), "created": stamp()})
+                       private={"images": images, "due": self.state.clock.due(60.0), "created": stamp(),
+                                "status": "Succeeded" if source else "Failed"})
         self.state.resources[run.id.lower()] = run
         return Answer(200, kind.shown(run))
+
+    def _source(self, body: dict[str, Any]) -> str | None:
+        """What tells the uploaded source apart; None where the build cannot begin: nothing was uploaded, or it has no
+        such file to build by."""
+        content = self.arm.uploads.get(body.get("sourceLocation") or "")
+        if content is None:
+            return None
+        try:
+            with tarfile.open(fileobj=io.BytesIO(content)) as archive:
+                names = {name.removeprefix("./") for name in archive.getnames()}
+        except tarfile.TarError:
+            return None
+        return hashlib.sha256(content).hexdigest() if body["dockerFilePath"] in names else None
 
     def push(self, resource: Resource, repository: str, content: str) -> str:
         """A digest of its own for each content; the same again for the same."""
@@ -110,10 +128,10 @@ class Runs(ResourceType):
         private = resource.private
         over = self.state.clock.now() >= private["due"]
         properties: dict[str, Any] = {
-            "runId": resource.name, "status": "Succeeded" if over else "Running", "runType": "QuickBuild",
+            "runId": resource.name, "status": private["status"] if over else "Running", "runType": "QuickBuild",
             "createTime": private["created"], "provisioningState": "Succeeded"}
         if over:
-            properties |= {"finishTime": stamp(), "outputImages": private["images"]}
+            properties |= {"finishTime": stamp(), "outputImages": [i for i in private["images"] if i["digest"]]}
         return {"id": resource.id, "name": resource.name, "type": self.type, "properties": properties}
 
     def put(self, target: Any, request: Request) -> Answer:
@@ -122,4 +140,4 @@ class Runs(ResourceType):
     def action(self, resource: Resource, name: str, request: Request) -> Answer:
         if name != "listlogsasurl":
             return super().action(resource, name, request)
-        return Answer(200, {"logLink": f"{self.arm.endpoint}/log/{resource.name}?sig=1"})
+        return Answer(200, {"logLink": f"{self.arm.endpoint}/log/{resource.name}?sig={self.arm.signature}"})

@@ -10,11 +10,13 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from tests.azure.arm import addresses
+from tests.azure.arm.clock import stamp
 from tests.azure.arm.planes import processes
 
 CHECKOUT = Path(__file__).parents[4]
@@ -78,6 +80,22 @@ class Container:
     @property
     def running(self) -> bool:
         return self.process is not None and self.process.poll() is None
+
+    def lines(self, more: Callable[[], bool]) -> Iterator[bytes]:
+        """The log, each line with its time and stream; goes on while there may be more."""
+        with self.log.open("rb") as log:
+            rest = b""
+            while True:
+                last = not more()
+                rest += log.read()
+                *lines, rest = rest.split(b"\n")
+                for line in lines:
+                    yield b"%s stdout F %s\n" % (stamp().encode(), line)
+                if last:
+                    break
+                time.sleep(0.02)
+            if rest:
+                yield b"%s stdout P %s\n" % (stamp().encode(), rest)
 
     def end(self, grace: float = 10.0) -> None:
         """SIGTERM, then by force; its files go."""

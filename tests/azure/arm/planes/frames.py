@@ -4,32 +4,23 @@ answers in which the gateway has a word: which requests there are, and who is le
 
 from __future__ import annotations
 
-import socket
+import asyncio
 import struct
 
 PRODUCE, FETCH, METADATA, COORDINATOR, HANDSHAKE, VERSIONS, CREATE_TOPICS, AUTHENTICATE, CLUSTER = (
     0, 1, 3, 10, 17, 18, 19, 36, 60)
 
 
-def read(connection: socket.socket) -> bytes | None:
-    """The next frame without its length, or None at the end."""
-    head = _exactly(connection, 4)
-    return None if head is None else _exactly(connection, struct.unpack(">i", head)[0])
+async def read(reader: asyncio.StreamReader) -> bytes:
+    """The next frame without its length; EOFError at the end."""
+    head = await reader.readexactly(4)
+    return await reader.readexactly(struct.unpack(">i", head)[0])
 
 
-def write(connection: socket.socket, frame: bytes) -> None:
-    connection.sendall(struct.pack(">i", len(frame)) + frame)
-
-
-def _exactly(connection: socket.socket, size: int) -> bytes | None:
-    parts = []
-    while size:
-        data = connection.recv(min(size, 1 << 20))
-        if not data:
-            return None
-        parts.append(data)
-        size -= len(data)
-    return b"".join(parts)
+async def write(writer: asyncio.StreamWriter, frame: bytes) -> None:
+    writer.write(struct.pack(">i", len(frame)))
+    writer.write(frame)
+    await writer.drain()
 
 
 def header(frame: bytes) -> tuple[int, int, int]:

@@ -7,14 +7,12 @@ its own address is replaced in answers byte by byte.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import hmac
-import socket
-import ssl
 import struct
 import subprocess
 import tempfile
-import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,11 +23,13 @@ from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic
 from engine.providers.local.brokers.engine import packaged_binary
 from tests.azure.arm import addresses
 from tests.azure.arm.planes import frames, processes
+from tests.azure.arm.planes.gateway import Gateway, first_of
 
 if TYPE_CHECKING:
     from tests.azure.arm.server import ArmServer
 
 PORT = 9093
+Ends = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 SEND = {frames.PRODUCE}
 MANAGE = {frames.CREATE_TOPICS, 20, 37}
 OPEN = {frames.METADATA, frames.VERSIONS, frames.COORDINATOR, 2, 22}
@@ -47,8 +47,7 @@ class Broker:
         self._inner = _same_length(host)
         self._folder = tempfile.TemporaryDirectory(prefix="txplan-arm-", ignore_cleanup_errors=True)
         self._process: subprocess.Popen[bytes] | None = None
-        self._listener: socket.socket | None = None
-        self._open: set[socket.socket] = set()
+        self._gateway: Gateway | None = None
 
     def start(self) -> None:
         folder = Path(self._folder.name)
@@ -64,9 +63,8 @@ class Broker:
             except KafkaException:
                 if self._process.poll() is not None or time.monotonic() > deadline:
                     raise RuntimeError((folder / "log").read_text()[-2000:]) from None
-        self._context = self.arm.certificates.context(self.host)
-        self._listener = socket.create_server((self.host, PORT), backlog=64)
-        threading.Thread(target=self._accept, daemon=True).start()
+        context = self.arm.certificates.context(self.host)
+        self._gateway = self.arm.loop.open(self.host, PORT, self._serve, context)
 
     def _admin(self) -> AdminClient:
         return AdminClient({"bootstrap.servers": f"{self._inner}:{PORT}", "log_level": 0})
@@ -87,68 +85,44 @@ class Broker:
                 self._admin().delete_topics([hub])[hub].result(20)
 
     def stop(self) -> None:
-        if self._listener is not None:
-            with contextlib.suppress(OSError):
-                self._listener.shutdown(socket.SHUT_RDWR)
-            self._listener.close()
-        for connection in [*self._open]:
-            with contextlib.suppress(OSError):
-                connection.shutdown(socket.SHUT_RDWR)
+        if self._gateway is not None:
+            self._gateway.close()
         if self._process is not None:
             self._process.kill()
             self._process.wait()
         self._folder.cleanup()
 
-    def _accept(self) -> None:
-        assert self._listener is not None
-        while True:
-            try:
-                client, _ = self._listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._serve, args=(client,), daemon=True).start()
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        server = await asyncio.open_connection(self._inner, PORT)
+        try:
+            rights = await self._let_in((reader, writer), server)
+            if rights:
+                asked: dict[int, int] = {}
+                await first_of(self._requests(reader, server[1], rights, asked),
+                               self._answers(server[0], writer, asked))
+        finally:
+            server[1].close()
 
-    def _serve(self, client: socket.socket) -> None:
-        with contextlib.suppress(OSError, struct.error):
-            client.settimeout(30)
-            client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            secure = self._context.wrap_socket(client, server_side=True)
-            secure.settimeout(None)
-            server = socket.create_connection((self._inner, PORT), 10)
-            server.settimeout(None)
-            server.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            self._open |= {secure, server}
-            try:
-                rights = self._let_in(secure, server)
-                if rights is not None:
-                    self._relay(secure, server, rights)
-            finally:
-                self._open -= {secure, server}
-                for connection in (secure, server):
-                    connection.close()
-
-    def _let_in(self, client: ssl.SSLSocket, server: socket.socket) -> set[str] | None:
+    async def _let_in(self, client: Ends, server: Ends) -> set[str] | None:
         """The rights of who comes in; None where nobody may."""
         wanted = ""
-        while (frame := frames.read(client)) is not None:
+        while True:
+            frame = await frames.read(client[0])
             key, version, correlation = frames.header(frame)
             if key == frames.VERSIONS:
-                frames.write(server, frame)
-                answer = frames.read(server)
-                if answer is None:
-                    return None
-                frames.write(client, frames.with_sasl(answer, version))
+                await frames.write(server[1], frame)
+                await frames.write(client[1], frames.with_sasl(await frames.read(server[0]), version))
             elif key == frames.HANDSHAKE:
                 wanted = frames.mechanism(frame)
-                frames.write(client, frames.handshake_answer(correlation, wanted in ("PLAIN", "OAUTHBEARER")))
+                known = wanted in ("PLAIN", "OAUTHBEARER")
+                await frames.write(client[1], frames.handshake_answer(correlation, known))
             elif key == frames.AUTHENTICATE:
                 rights = self._rights(wanted, frames.credentials(frame))
                 refused = None if rights else "Unauthorized access. Invalid credentials"
-                frames.write(client, frames.authenticate_answer(correlation, version, refused))
+                await frames.write(client[1], frames.authenticate_answer(correlation, version, refused))
                 return rights
             else:
                 return None
-        return None
 
     def _rights(self, mechanism: str, given: bytes) -> set[str] | None:
         with self.arm.state.lock:
@@ -181,29 +155,26 @@ class Broker:
         rights = {"Send"} if self.arm.assignments.allows(who, _SENDERS, self.resource_id) else set()
         return rights | ({"Listen"} if self.arm.assignments.allows(who, _RECEIVERS, self.resource_id) else set())
 
-    def _relay(self, client: ssl.SSLSocket, server: socket.socket, rights: set[str]) -> None:
-        asked: dict[int, int] = {}
-
-        def answers() -> None:
-            inner, outer = self._inner.encode(), self.host.encode()
-            with contextlib.suppress(OSError, struct.error):
-                while (frame := frames.read(server)) is not None:
-                    key = asked.pop(struct.unpack_from(">i", frame)[0], None)
-                    if key in (frames.METADATA, frames.COORDINATOR, frames.CLUSTER):
-                        frame = frame.replace(inner, outer)
-                    frames.write(client, frame)
-            with contextlib.suppress(OSError):
-                client.shutdown(socket.SHUT_RDWR)
-
-        threading.Thread(target=answers, daemon=True).start()
-        while (frame := frames.read(client)) is not None:
+    async def _requests(self, client: asyncio.StreamReader, server: asyncio.StreamWriter, rights: set[str],
+                        asked: dict[int, int]) -> None:
+        while True:
+            frame = await frames.read(client)
             key, _, correlation = frames.header(frame)
             needed = "Send" if key in SEND else "Manage" if key in MANAGE else None if key in OPEN else "Listen"
             if needed is not None and needed not in rights:
                 self.refusals.append(f"api key {key} wants {needed}")
                 return
             asked[correlation] = key
-            frames.write(server, frame)
+            await frames.write(server, frame)
+
+    async def _answers(self, server: asyncio.StreamReader, client: asyncio.StreamWriter, asked: dict[int, int]) -> None:
+        inner, outer = self._inner.encode(), self.host.encode()
+        while True:
+            frame = await frames.read(server)
+            key = asked.pop(struct.unpack_from(">i", frame)[0], None)
+            if key in (frames.METADATA, frames.COORDINATOR, frames.CLUSTER):
+                frame = frame.replace(inner, outer)
+            await frames.write(client, frame)
 
 
 def _same_length(host: str) -> str:

@@ -1,11 +1,14 @@
-"""A real PostgreSQL behind a flexible server: TLS, an administrator who is no superuser, the firewall's rules.
+"""A real PostgreSQL behind a flexible server: TLS alone, an administrator who is no superuser, the firewall's rules.
 
-Owns the server's process and folder. It is reached on port 5432 of the address that ARM tells.
+Owns the server's process and folder. It is reached on port 5432 of the address that ARM tells, through a gateway that
+ends TLS, since the packaged PostgreSQL is built without.
 """
 
 from __future__ import annotations
 
+import asyncio
 import shutil
+import struct
 import tempfile
 from ipaddress import ip_address
 from pathlib import Path
@@ -14,26 +17,14 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 from psycopg import sql
 
-from tests.azure.arm.planes.forward import Forwarder
+from tests.azure.arm.planes.gateway import Gateway, first_of, pump
 from tests.support.postgres import PostgresServer
 
 if TYPE_CHECKING:
     from tests.azure.arm.server import ArmServer
 
-
-class _Server(PostgresServer):
-    def secure(self, chain: Path, key: Path) -> None:
-        """TLS alone, as `require_secure_transport` has it; the server's own superuser comes in without."""
-        for name, source in (("server.crt", chain), ("server.key", key)):
-            target = self.data / name
-            shutil.copyfile(source, target)
-            target.chmod(0o600)
-            if self._run_as is not None:
-                shutil.chown(target, self._run_as)
-        with (self.data / "postgresql.conf").open("a") as conf:
-            conf.write("ssl = on\nssl_cert_file = 'server.crt'\nssl_key_file = 'server.key'\nfsync = off\n")
-        hba = "host all postgres 127.0.0.1/32 scram-sha-256\nhostssl all all 127.0.0.1/32 scram-sha-256\n"
-        (self.data / "pg_hba.conf").write_text(hba)
+_TLS_REQUEST, _GSS_REQUEST = struct.pack(">ii", 8, 80877103), struct.pack(">ii", 8, 80877104)
+_CANCEL = struct.pack(">i", 80877102)
 
 
 class Cluster:
@@ -41,14 +32,15 @@ class Cluster:
 
     def __init__(self, arm: ArmServer, host: str, resource_id: str) -> None:
         self.arm, self.host, self.resource_id = arm, host, resource_id
-        self._server: _Server | None = None
-        self._forwarder: Forwarder | None = None
+        self._server: PostgresServer | None = None
+        self._gateway: Gateway | None = None
 
     def start(self, login: str, password: str) -> None:
         folder = Path(tempfile.mkdtemp(prefix="txplan-arm-pg-"))
-        server = self._server = _Server(folder)
+        server = self._server = PostgresServer(folder)
         server._initialise()
-        server.secure(*self.arm.certificates.leaf(self.host))
+        with (server.data / "postgresql.conf").open("a") as conf:
+            conf.write("fsync = off\n")
         server.start()
         with self._admin() as conn:
             conn.execute("CREATE ROLE azure_pg_admin CREATEDB CREATEROLE NOLOGIN")
@@ -58,7 +50,31 @@ class Cluster:
                 sql.Identifier(login), sql.Literal(password)))
             for name in ("azure_maintenance", "azure_sys"):
                 conn.execute(sql.SQL("CREATE DATABASE {} ALLOW_CONNECTIONS false").format(sql.Identifier(name)))
-        self._forwarder = Forwarder(self.host, 5432, ("127.0.0.1", server.port), self._allowed)
+        self._context = self.arm.certificates.context(self.host)
+        self._gateway = self.arm.loop.open(self.host, 5432, self._session)
+
+    async def _session(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        assert self._server is not None
+        if not self._allowed():
+            return
+        first = await reader.readexactly(8)
+        while first == _GSS_REQUEST:
+            writer.write(b"N")
+            first = await reader.readexactly(8)
+        if first == _TLS_REQUEST:
+            writer.write(b"S")
+            await writer.start_tls(self._context)
+            first = b""
+        elif first[4:] != _CANCEL:
+            writer.write(_refusal("28000", "no pg_hba.conf entry for this host, no encryption"))
+            await writer.drain()
+            return
+        inner_reader, inner_writer = await asyncio.open_connection("127.0.0.1", self._server.port)
+        try:
+            inner_writer.write(first)
+            await first_of(pump(reader, inner_writer), pump(inner_reader, writer))
+        finally:
+            inner_writer.close()
 
     def _admin(self) -> psycopg.Connection[Any]:
         assert self._server is not None
@@ -103,8 +119,15 @@ class Cluster:
             conn.execute("SELECT pg_reload_conf()")
 
     def stop(self) -> None:
-        if self._forwarder is not None:
-            self._forwarder.close()
+        if self._gateway is not None:
+            self._gateway.close()
         if self._server is not None:
             self._server.stop()
             shutil.rmtree(self._server.folder, ignore_errors=True)
+
+
+def _refusal(code: str, message: str) -> bytes:
+    """PostgreSQL's ErrorResponse."""
+    fields = b"".join(kind + text.encode() + b"\0" for kind, text in (
+        (b"S", "FATAL"), (b"V", "FATAL"), (b"C", code), (b"M", message))) + b"\0"
+    return b"E" + struct.pack(">i", len(fields) + 4) + fields

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 READERS = {"Key Vault Secrets User", "Key Vault Secrets Officer", "Key Vault Administrator"}
 WRITERS = READERS - {"Key Vault Secrets User"}
-VERSIONS = {"7.0", "7.1", "7.2", "7.3", "7.4", "7.5", "7.6", "7.6-preview.2", "2025-07-01", "2026-05-15"}
+VERSIONS = {"7.4", "7.5", "7.6", "2025-07-01", "2026-04-01"}
 
 
 @dataclass

@@ -1,0 +1,286 @@
+"""The data planes are real: secrets, PostgreSQL, Kafka, apps, jobs, each behind what ARM says of it."""
+
+from __future__ import annotations
+
+import json
+import os
+import uuid
+from typing import Any
+
+import psycopg
+import pytest
+import requests
+from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
+from azure.keyvault.secrets import SecretClient
+from confluent_kafka import Consumer, KafkaError, Producer
+
+from tests.azure.arm import ArmServer
+from tests.azure.arm.kinds.identity import ROLES
+from tests.azure.clients import VERSIONS, Bare, credential
+from tests.brokers.server import read, wait_for
+
+PASSWORD = f"Aa1-{uuid.uuid4().hex}"
+APP = '''
+import http.server, os
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        body = f"{os.environ['GREETING']} {os.environ['SECRET']} {self.path}".encode()
+        self.send_response(200); self.send_header("Content-Length", str(len(body))); self.end_headers()
+        self.wfile.write(body)
+http.server.ThreadingHTTPServer((os.environ["WEB_HOST"], int(os.environ["WEB_PORT"])), Handler).serve_forever()
+'''
+
+
+@pytest.fixture(scope="module")
+def call(arm_real: ArmServer) -> Bare:
+    return Bare(arm_real)
+
+
+@pytest.fixture(scope="module")
+def group(call: Bare) -> str:
+    return call.group()
+
+
+def _vault(arm: ArmServer, call: Bare, group: str, **more: Any) -> dict[str, Any]:
+    at = f"{group}/providers/Microsoft.KeyVault/vaults/kv-{uuid.uuid4().hex[:8]}"
+    return call.create(at, {"location": "westus2", "properties": {
+        "tenantId": arm.tenant, "sku": {"family": "A", "name": "standard"}, "enableRbacAuthorization": True, **more}},
+        VERSIONS["keyvault"])
+
+
+def _role(arm: ArmServer, call: Bare, scope: str, role: str, principal: str) -> None:
+    name = uuid.uuid5(uuid.NAMESPACE_URL, f"{scope}{role}{principal}")
+    answer = call("PUT", f"{scope}/providers/Microsoft.Authorization/roleAssignments/{name}", {"properties": {
+        "roleDefinitionId": f"{arm.scope}/providers/Microsoft.Authorization/roleDefinitions/{ROLES[role]}",
+        "principalId": principal, "principalType": "ServicePrincipal"}}, VERSIONS["authorization"])
+    assert answer.status_code == 201, answer.text
+
+
+def _secrets(arm: ArmServer, vault: dict[str, Any]) -> SecretClient:
+    return SecretClient(vault["properties"]["vaultUri"], credential(arm), verify_challenge_resource=False,
+                        connection_verify=str(arm.ca_bundle), retry_total=0)
+
+
+def test_secrets_want_a_role_have_versions_and_are_deleted_softly(
+    arm_real: ArmServer, call: Bare, group: str) -> None:
+    vault = _vault(arm_real, call, group)
+    secrets = _secrets(arm_real, vault)
+    with pytest.raises(HttpResponseError, match="not authorized"):
+        secrets.set_secret("api-token", "v1")
+    _role(arm_real, call, vault["id"], "Key Vault Secrets Officer", arm_real.owner.object_id)
+    first = secrets.set_secret("api-token", "v1", tags={"fingerprint": "f"})
+    secrets.set_secret("api-token", "the-second-value")
+    assert secrets.get_secret("api-token").value == "the-second-value"
+    assert secrets.get_secret("api-token", first.properties.version).properties.tags == {"fingerprint": "f"}
+    assert len([*secrets.list_properties_of_secret_versions("api-token")]) == 2
+    secrets.begin_delete_secret("api-token").wait()
+    with pytest.raises(ResourceNotFoundError):
+        secrets.get_secret("api-token")
+    with pytest.raises(HttpResponseError, match="recoverable"):
+        secrets.set_secret("api-token", "v3")
+    secrets.begin_recover_deleted_secret("api-token").wait()
+    assert [p.name for p in secrets.list_properties_of_secrets()] == ["api-token"]
+    assert arm_real.record.leaks(["the-second-value"]) == []
+
+
+def test_a_role_takes_its_time_to_work_and_a_private_vault_answers_nobody_outside(
+    arm_real: ArmServer, call: Bare, group: str) -> None:
+    vault = _vault(arm_real, call, group)
+    arm_real.role_lag = 3600 / arm_real.clock.scale
+    _role(arm_real, call, vault["id"], "Key Vault Secrets Officer", arm_real.owner.object_id)
+    arm_real.role_lag = 0
+    with pytest.raises(HttpResponseError, match="not authorized"):
+        _secrets(arm_real, vault).set_secret("a", "b")
+    closed = _vault(arm_real, call, group, publicNetworkAccess="Disabled")
+    _role(arm_real, call, closed["id"], "Key Vault Secrets Officer", arm_real.owner.object_id)
+    with pytest.raises(HttpResponseError, match="Public network access is disabled"):
+        _secrets(arm_real, closed).set_secret("a", "b")
+
+
+def test_a_flexible_server_is_a_postgresql_behind_a_firewall(arm_real: ArmServer, call: Bare, group: str) -> None:
+    at, version = f"{group}/providers/Microsoft.DBforPostgreSQL/flexibleServers/team4-pg", VERSIONS["postgres"]
+    server = call.create(at, {"location": "westus2", "sku": {"name": "Standard_B1ms", "tier": "Burstable"},
+                              "properties": {"administratorLogin": "myadmin", "version": "18",
+                                             "administratorLoginPassword": PASSWORD, "storage": {"storageSizeGB": 32}}},
+                         version)
+    reach = {"host": server["properties"]["fullyQualifiedDomainName"], "port": 5432, "user": "myadmin",
+             "password": PASSWORD, "sslmode": "verify-full", "sslrootcert": str(arm_real.ca_bundle),
+             "connect_timeout": 5}
+    with pytest.raises(psycopg.OperationalError):
+        psycopg.connect(dbname="postgres", **reach)
+    call.create(f"{at}/firewallRules/me", {"properties": {"startIpAddress": "127.0.0.1", "endIpAddress": "127.0.0.1"}},
+                version)
+    call.create(f"{at}/databases/txlookup", {"properties": {}}, version)
+    call.create(f"{at}/configurations/work_mem", {"properties": {"value": "8192", "source": "user-override"}}, version)
+    with psycopg.connect(dbname="txlookup", **reach) as conn:
+        assert conn.execute("SELECT rolsuper FROM pg_roles WHERE rolname = current_user").fetchone() == (False,)
+        conn.execute("CREATE SCHEMA bo")
+        assert conn.execute("SHOW work_mem").fetchone() == ("8MB",)
+    with pytest.raises(psycopg.OperationalError):
+        psycopg.connect(dbname="txlookup", **{**reach, "sslmode": "disable", "sslrootcert": ""})
+    call.create(at, {"location": "westus2", "properties": {"administratorLoginPassword": f"{PASSWORD}!"}}, version)
+    with psycopg.connect(dbname="txlookup", **{**reach, "password": f"{PASSWORD}!"}):
+        pass
+
+
+def test_a_namespace_is_a_broker_that_lets_in_by_its_rules(arm_real: ArmServer, call: Bare, group: str) -> None:
+    at, version = f"{group}/providers/Microsoft.EventHub/namespaces/team4-evh", VERSIONS["eventhub"]
+    namespace = call.create(at, {"location": "westus2"}, version)
+    hub = call("PUT", f"{at}/eventhubs/ledger.entry.upserted", {"properties": {"partitionCount": 2}}, version)
+    assert hub.status_code == 200, hub.text
+    host = namespace["properties"]["serviceBusEndpoint"].removeprefix("https://").split(":")[0]
+
+    def settings(rule: str, *rights: str) -> dict[str, Any]:
+        call("PUT", f"{at}/authorizationRules/{rule}", {"properties": {"rights": list(rights)}}, version)
+        keys = call("POST", f"{at}/authorizationRules/{rule}/listKeys", version=version).json()
+        return {"bootstrap.servers": f"{host}:9093", "security.protocol": "SASL_SSL", "sasl.mechanism": "PLAIN",
+                "sasl.username": "$ConnectionString", "sasl.password": keys["primaryConnectionString"],
+                "ssl.ca.location": str(arm_real.ca_bundle), "log_level": 0}
+
+    told: list[Any] = []
+    producer = Producer(settings("send", "Send"))
+    for number in range(100):
+        producer.produce("ledger.entry.upserted", key=str(number).encode(), value=b"x",
+                         on_delivery=lambda problem, _: told.append(problem))
+    assert producer.flush(20) == 0 and told == [None] * 100
+    consumer = Consumer(settings("listen", "Listen") | {"group.id": "g", "auto.offset.reset": "earliest"})
+    consumer.subscribe(["ledger.entry.upserted"])
+    assert len(read(consumer, 100)) == 100
+    consumer.close()
+    problems: list[int] = []
+    wrong = Consumer({**settings("listen", "Listen"), "sasl.password": "wrong", "group.id": "g",
+                      "error_cb": lambda problem: problems.append(problem.code())})
+    wrong.subscribe(["ledger.entry.upserted"])
+    wait_for(lambda: wrong.poll(0.1) is None and KafkaError._AUTHENTICATION in problems)
+    wrong.close()
+
+
+@pytest.fixture(scope="module")
+def environment(arm_real: ArmServer, call: Bare, group: str) -> dict[str, str]:
+    """An environment, a registry with an image, an identity that may pull it."""
+    registry = call.create(f"{group}/providers/Microsoft.ContainerRegistry/registries/team4acr",
+                           {"location": "westus2", "sku": {"name": "Basic"}}, VERSIONS["registry"])
+    identity = call.create(f"{group}/providers/Microsoft.ManagedIdentity/userAssignedIdentities/team4-id",
+                           {"location": "westus2"}, VERSIONS["msi"])
+    _role(arm_real, call, registry["id"], "AcrPull", identity["properties"]["principalId"])
+    host = call.create(f"{group}/providers/Microsoft.App/managedEnvironments/team4-env", {"location": "westus2",
+                       "properties": {}}, VERSIONS["app"])
+    server = registry["properties"]["loginServer"]
+    return {"id": host["id"], "server": server, "identity": identity["id"], "principal":
+            identity["properties"]["principalId"], "image": f"{server}/app@{arm_real.push(server, 'app')}"}
+
+
+def _app(environment: dict[str, str], image: str, greeting: str, secret: dict[str, str]) -> dict[str, Any]:
+    probe = {"type": "Readiness", "httpGet": {"path": "/readyz", "port": 8000}}
+    return {
+        "location": "westus2", "identity": {"type": "UserAssigned", "userAssignedIdentities": {
+            environment["identity"]: {}}},
+        "properties": {
+            "environmentId": environment["id"], "configuration": {
+                "secrets": [secret], "ingress": {"external": True, "targetPort": 8000},
+                "registries": [{"server": environment["server"], "identity": environment["identity"]}]},
+            "template": {"scale": {"minReplicas": 2, "maxReplicas": 2}, "containers": [{
+                "name": "api", "image": image, "command": ["python", "-c", APP], "probes": [probe],
+                "resources": {"cpu": 0.25, "memory": "0.5Gi"}, "env": [
+                    {"name": "GREETING", "value": greeting}, {"name": "SECRET", "secretRef": "word"},
+                    {"name": "WEB_HOST", "value": "0.0.0.0"}, {"name": "WEB_PORT", "value": "8000"}]}]}}}
+
+
+def _greeting(arm: ArmServer, fqdn: str) -> str:
+    with requests.Session() as session:
+        session.trust_env = False
+        return session.get(f"https://{fqdn}/hello", verify=str(arm.ca_bundle), timeout=10).text
+
+
+def test_an_app_runs_its_replicas_behind_its_ingress_and_changes_by_revisions(
+    arm_real: ArmServer, call: Bare, group: str, environment: dict[str, str]) -> None:
+    vault = _vault(arm_real, call, group)
+    _role(arm_real, call, vault["id"], "Key Vault Secrets Officer", arm_real.owner.object_id)
+    secret = _secrets(arm_real, vault).set_secret("word", "open-sesame")
+    at, version = f"{group}/providers/Microsoft.App/containerApps/team4-api", VERSIONS["app"]
+    reference = {"name": "word", "keyVaultUrl": str(secret.id).rsplit("/", 1)[0], "identity": environment["identity"]}
+    body = _app(environment, environment["image"], "hello", reference)
+    # The identity has no role at the vault yet: the operation fails and says so.
+    answer = call("PUT", at, body, version)
+    assert answer.status_code == 201 and "Azure-AsyncOperation" in answer.headers
+    wait_for(lambda: call("GET", at, version=version).json()["properties"]["provisioningState"] != "InProgress")
+    assert call("GET", answer.headers["Azure-AsyncOperation"]).json()["error"]["code"] == \
+        "ContainerAppSecretKeyVaultUrlInvalid"
+    _role(arm_real, call, vault["id"], "Key Vault Secrets User", environment["principal"])
+    app = call.create(at, body, version)["properties"]
+    fqdn, first = app["configuration"]["ingress"]["fqdn"], app["latestRevisionName"]
+    wait_for(lambda: _greeting(arm_real, fqdn) == "hello open-sesame /hello")
+    assert app["configuration"]["secrets"] == [reference]
+    replicas = call("GET", f"{at}/revisions/{first}/replicas", version=version).json()["value"]
+    assert len(replicas) == 2
+    # Another template is another revision; the old one serves until the new one is ready.
+    app = call.create(at, _app(environment, environment["image"], "good day", reference), version)["properties"]
+    second = app["latestRevisionName"]
+    assert second != first
+    wait_for(lambda: _greeting(arm_real, fqdn).startswith("good day"))
+    wait_for(lambda: call("GET", f"{at}/revisions/{first}", version=version).json()["properties"]["active"] is False)
+    same = call.create(at, _app(environment, environment["image"], "good day", reference), version)["properties"]
+    assert same["latestRevisionName"] == second
+
+
+def test_an_image_must_be_a_digest_that_the_registry_has_and_who_pulls_may(
+    arm_real: ArmServer, call: Bare, group: str, environment: dict[str, str]) -> None:
+    at, version = f"{group}/providers/Microsoft.App/containerApps/team4-none", VERSIONS["app"]
+    secret = {"name": "word", "value": "w"}
+    tagged = _app(environment, f"{environment['server']}/app:latest", "x", secret)
+    unknown = _app(environment, environment["image"], "x", secret)
+    unknown["properties"]["configuration"]["registries"] = []
+    for body, word in ((tagged, "MANIFEST_UNKNOWN"), (unknown, "UNAUTHORIZED")):
+        answer = call("PUT", at, body, version)
+        wait_for(lambda: call("GET", at, version=version).json()["properties"]["provisioningState"] == "Failed")
+        operation = call("GET", answer.headers["Azure-AsyncOperation"]).json()
+        assert operation["status"] == "Failed" and word in operation["error"]["message"]
+
+
+def test_a_job_runs_to_its_end_with_retries_and_its_log_is_streamed(
+    arm_real: ArmServer, call: Bare, group: str, environment: dict[str, str]) -> None:
+    at, version = f"{group}/providers/Microsoft.App/jobs/team4-job", VERSIONS["app"]
+    code = ("import os,sys,json; print(json.dumps({'n': os.environ['N'], 's': len(os.environ['S'])})); "
+            "sys.exit(int(os.environ['N']))")
+    container = {"name": "job", "image": environment["image"], "command": ["python", "-c", code],
+                 "resources": {"cpu": 0.5, "memory": "1Gi"},
+                 "env": [{"name": "N", "value": "0"}, {"name": "S", "secretRef": "word"}]}
+    call.create(at, {"location": "westus2", "identity": {
+        "type": "UserAssigned", "userAssignedIdentities": {environment["identity"]: {}}}, "properties": {
+        "environmentId": environment["id"], "template": {"containers": [container]}, "configuration": {
+            "triggerType": "Manual", "replicaTimeout": 60, "replicaRetryLimit": 1, "manualTriggerConfig": {
+                "parallelism": 1, "replicaCompletionCount": 1}, "secrets": [{"name": "word", "value": "four"}],
+            "registries": [{"server": environment["server"], "identity": environment["identity"]}]}}}, version)
+
+    def run(number: str) -> tuple[str, list[str]]:
+        env = [{"name": "N", "value": number}, {"name": "S", "secretRef": "word"}]
+        started = call("POST", f"{at}/start", {"containers": [{**container, "env": env}]}, version)
+        assert started.status_code == 202, started.text
+        execution = started.json()["id"]
+        replica = call("GET", f"{execution}/replicas", version=version).json()["value"][0]["name"]
+        token = call("POST", f"{at}/getAuthToken", version=version).json()["properties"]["token"]
+        log = requests.get(f"{arm_real.endpoint}{execution.replace('/providers/Microsoft.App', '')}/replicas/{replica}"
+                           "/containers/job/logstream?follow=true&output=text", timeout=60,
+                           headers={"Authorization": f"Bearer {token}"}, verify=str(arm_real.ca_bundle))
+        lines = [line[line.index("{"):] for line in log.text.splitlines() if "{" in line]
+        wait_for(lambda: call("GET", execution, version=version).json()["properties"]["status"] != "Running")
+        return call("GET", execution, version=version).json()["properties"]["status"], lines
+
+    assert run("0") == ("Succeeded", [json.dumps({"n": "0", "s": 4})])
+    assert run("3") == ("Failed", [json.dumps({"n": "3", "s": 4})] * 2)
+
+
+def test_nothing_of_this_process_is_in_a_container(
+    arm_real: ArmServer, call: Bare, group: str, environment: dict[str, str]) -> None:
+    os.environ["NOT_FOR_CONTAINERS"] = "1"
+    at, version = f"{group}/providers/Microsoft.App/jobs/team4-env", VERSIONS["app"]
+    container = {"name": "job", "image": environment["image"],
+                 "command": ["python", "-c", "import os,sys; sys.exit('NOT_FOR_CONTAINERS' in os.environ)"]}
+    call.create(at, {"location": "westus2", "identity": {
+        "type": "UserAssigned", "userAssignedIdentities": {environment["identity"]: {}}}, "properties": {
+        "environmentId": environment["id"], "template": {"containers": [container]}, "configuration": {
+            "triggerType": "Manual", "replicaTimeout": 60, "manualTriggerConfig": {},
+            "registries": [{"server": environment["server"], "identity": environment["identity"]}]}}}, version)
+    execution = call("POST", f"{at}/start", version=version).json()["id"]
+    wait_for(lambda: call("GET", execution, version=version).json()["properties"]["status"] != "Running")
+    assert call("GET", execution, version=version).json()["properties"]["status"] == "Succeeded"
