@@ -163,10 +163,16 @@ def environment(arm_real: ArmServer, call: Bare, group: str) -> dict[str, str]:
     identity = call.create(f"{group}/providers/Microsoft.ManagedIdentity/userAssignedIdentities/team4-id",
                            {"location": "westus2"}, VERSIONS["msi"])
     _role(arm_real, call, registry["id"], "AcrPull", identity["properties"]["principalId"])
-    host = call.create(f"{group}/providers/Microsoft.App/managedEnvironments/team4-env", {"location": "westus2",
-                       "properties": {}}, VERSIONS["app"])
+    workspace = call.create(f"{group}/providers/Microsoft.OperationalInsights/workspaces/team4-law",
+                            {"location": "westus2"}, VERSIONS["logs"])
+    keys = call("POST", f"{workspace['id']}/sharedKeys", version=VERSIONS["logs"]).json()
+    logs = {"destination": "log-analytics", "logAnalyticsConfiguration": {
+        "customerId": workspace["properties"]["customerId"], "sharedKey": keys["primarySharedKey"]}}
+    host = call.create(f"{group}/providers/Microsoft.App/managedEnvironments/team4-env", {
+        "location": "westus2", "properties": {"appLogsConfiguration": logs}}, VERSIONS["app"])
     server = registry["properties"]["loginServer"]
-    return {"id": host["id"], "server": server, "identity": identity["id"], "principal":
+    return {"id": host["id"], "workspace": workspace["properties"]["customerId"],
+            "server": server, "identity": identity["id"], "principal":
             identity["properties"]["principalId"], "image": f"{server}/app@{arm_real.push(server, 'app')}"}
 
 
@@ -268,6 +274,14 @@ def test_a_job_runs_to_its_end_with_retries_and_its_log_is_streamed(
 
     assert run("0") == ("Succeeded", [json.dumps({"n": "0", "s": 4})])
     assert run("3") == ("Failed", [json.dumps({"n": "3", "s": 4})] * 2)
+    # What was written is in the workspace, after the job is gone too.
+    call("DELETE", at, version=version)
+    wait_for(lambda: call("GET", at, version=version).status_code == 404)
+    url = f"{arm_real.logs_endpoint}/workspaces/{environment['workspace']}/query"
+    kql = "ContainerAppConsoleLogs_CL | where ContainerJobName_s == 'team4-job' | project Log_s"
+    rows = call("POST", url, {"query": kql}).json()["tables"][0]["rows"]
+    assert sorted(row[0] for row in rows) == [json.dumps({"n": n, "s": 4}) for n in ("0", "3", "3")]
+    assert call("POST", url, {"query": "ContainerAppConsoleLogs_CL | join x"}).status_code == 400
 
 
 def test_nothing_of_this_process_is_in_a_container(

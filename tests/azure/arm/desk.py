@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import time
 import traceback
@@ -32,9 +33,24 @@ class Desk:
             return self.through("authority", request, lambda r: self.arm.directory.serve(r, self.arm.authority))
         if first == "v1":
             return self.through("logs", request, self.router.logs)
+        if first == "ingest":
+            return self.through("ingest", request, self._ingest)
         if first in ("upload", "log"):
             return self.through("blob", request, self._blob)
         return self.through("arm", request, self.router.arm_call)
+
+    def _ingest(self, request: Request) -> Answer:
+        """Telemetry: each item must carry the key of a component that is there."""
+        data = gzip.decompress(request.body) if request.headers.get("content-encoding") == "gzip" else request.body
+        text = data.decode().strip()
+        items = json.loads(text) if text.startswith("[") else [json.loads(line) for line in text.splitlines()]
+        with self.arm.state.lock:
+            known = {r.private["key"] for r in self.arm.state.of_type("Microsoft.Insights/components")}
+        wrong = [n for n, item in enumerate(items) if item.get("iKey") not in known]
+        self.arm.telemetry += [item for n, item in enumerate(items) if n not in wrong]
+        errors = [{"index": n, "statusCode": 400, "message": "Invalid instrumentation key"} for n in wrong]
+        return Answer(400 if wrong else 200, {"itemsReceived": len(items), "itemsAccepted": len(items) - len(wrong),
+                                              "errors": errors})
 
     def _blob(self, request: Request) -> Answer:
         """What a shared access signature in the URL opens: no token is asked for."""

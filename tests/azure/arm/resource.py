@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tests.azure.arm import definitions
+from tests.azure.arm.bodies import merged
+from tests.azure.arm.checks import Checks
 from tests.azure.arm.errors import ArmError, bad, not_found
-from tests.azure.arm.paths import Target, display, group_of, same_place
+from tests.azure.arm.paths import Target, display, group_of
 from tests.azure.arm.state import Operation, Resource
 from tests.azure.arm.web import Answer, Request
 
@@ -38,10 +40,9 @@ class Put:
         return self.body.get("properties") or {}
 
 
-class ResourceType:
+class ResourceType(Checks):
     """See the module. `seconds` are Azure's; `created`, `updated` the statuses of a PUT; `busy` the code of a 409."""
 
-    type = ""
     version: str | tuple[str, ...] = ""
     style = SYNC
     created, updated = 201, 200
@@ -50,13 +51,9 @@ class ResourceType:
     deleted_body = b""
     retry_after = 15.0
     operations_path = "operationStatuses"
-    busy = "AnotherOperationInProgress"
-    immutable: tuple[str, ...] = ()
-    immutable_error = (400, "PropertyChangeNotAllowed")
     merge_on_put = False
     displays_location = False
     shows_state = True
-    global_name: tuple[int, str] | None = None
     tracked = True
     seen_from = 1.0
     """How far the creation of a 202 is when reads begin to show it."""
@@ -267,91 +264,6 @@ class ResourceType:
 
     def shown_state(self, resource: Resource) -> str:
         return resource.state
-
-    def _require_group(self, scope: str) -> None:
-        group = group_of(scope)
-        if group is not None and self.state.get("/".join(scope.split("/")[:5])) is None:
-            raise ArmError(404, "ResourceGroupNotFound", f"Resource group '{group}' could not be found.")
-
-    def _check_parent(self, target: Target) -> None:
-        self._require_group(target.scope)
-        group = self.state.get("/".join(target.scope.split("/")[:5]))
-        if group is not None and group.state == "Deleting":
-            raise ArmError(409, "ResourceGroupBeingDeleted", f"The resource group '{group.name}' is in deprovisioning "
-                           "state and cannot perform this operation.")
-        if target.parent != target.scope:
-            parent = self.state.get(target.parent)
-            if parent is None or parent.state == "Creating":
-                raise ArmError(404, "ParentResourceNotFound", "Failed to perform 'write' on resource(s) of type "
-                               f"'{self.type}', because the parent resource '{target.parent}' could not be found.")
-            self._refuse_busy(parent)
-
-    def _check_place(self, put: Put) -> None:
-        location = put.body.get("location")
-        if not isinstance(location, str) or location == "global":
-            return
-        try:
-            display(location)
-        except KeyError:
-            raise bad("LocationNotAvailableForResourceType", f"The provided location '{location}' is not available "
-                      f"for resource type '{self.type}'.") from None
-        if put.old is not None and not same_place(put.old.body.get("location", location), location):
-            raise ArmError(409, "InvalidResourceLocation", f"The resource '{put.old.name}' already exists in location "
-                           f"'{put.old.body['location']}' in resource group '{group_of(put.old.id)}'. A resource with "
-                           f"the same name cannot be created in location '{location}'.")
-
-    def _check_global_name(self, name: str) -> None:
-        if self.global_name is None:
-            return
-        status, code = self.global_name
-        others = any(r.name.lower() == name.lower() for r in self.state.of_type(self.type))
-        if others or (self.type.lower(), name.lower()) in self.arm.taken:
-            raise ArmError(status, code, f"The name '{name}' is already in use.")
-
-    def _refuse_busy(self, resource: Resource) -> None:
-        if resource.operation is not None:
-            raise ArmError(409, self.busy, f"Cannot perform the operation: another one is in progress on "
-                           f"'{resource.name}'. Please wait for the previous operation to finish.")
-
-    def _check_immutable(self, put: Put) -> None:
-        assert put.old is not None
-        for path in self.immutable:
-            before, after = value_at(put.old.body, path), value_at(put.body, path)
-            if after is not None and normal(before) != normal(after):
-                status, code = self.immutable_error
-                raise ArmError(status, code, f"Changing property '{path}' is not allowed.",
-                               details=[(code, path, f"{before!r} cannot become {after!r}")])
-
-
-def value_at(body: Any, path: str) -> Any:
-    for part in path.split("."):
-        body = body.get(part) if isinstance(body, dict) else None
-    return body
-
-
-def normal(value: Any) -> Any:
-    """As services compare: no case in strings, empty is absent."""
-    if isinstance(value, str):
-        return value.lower().rstrip("/")
-    if isinstance(value, dict):
-        return {key: normal(item) for key, item in value.items() if item not in (None, [], {})}
-    return [normal(item) for item in value] if isinstance(value, list) else value
-
-
-def merged(old: Any, new: Any) -> Any:
-    """JSON merge: objects are joined, all else is replaced; null removes."""
-    if not isinstance(old, dict) or not isinstance(new, dict):
-        return copy.deepcopy(new)
-    result = {key: value for key, value in copy.deepcopy(old).items() if key not in new or new[key] is not None}
-    return result | {key: merged(old.get(key), value) for key, value in new.items() if value is not None}
-
-
-def filled(values: dict[str, Any], **defaults: Any) -> dict[str, Any]:
-    """Defaults where nothing, or null, was put."""
-    for key, value in defaults.items():
-        if values.get(key) is None:
-            values[key] = copy.deepcopy(value)
-    return values
 
 
 def _paired(target: Target) -> list[str]:

@@ -148,4 +148,12 @@ class Router:
     def logs(self, request: Request) -> Answer:
         """The logs' query API."""
         request.caller = self.arm.directory.caller(request, (self.arm.endpoint,), self.arm.authority)
-        raise ArmError(404, "PathNotFoundError", "The requested path does not exist.")
+        found = re.match(r"^/v1/workspaces/([0-9a-f-]{36})/query$", request.path, re.IGNORECASE)
+        if found is None or request.method != "POST":
+            raise ArmError(404, "PathNotFoundError", "The requested path does not exist.")
+        with self.arm.state.lock:
+            known = [w for w in self.arm.state.of_type("Microsoft.OperationalInsights/workspaces")
+                     if w.private["customer"] == found[1].lower()]
+        if not known:
+            raise ArmError(404, "WorkspaceNotFoundError", "The workspace could not be found.")
+        return Answer(200, self.arm.console.query(found[1].lower(), request.json()["query"]))

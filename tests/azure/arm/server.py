@@ -11,8 +11,9 @@ import shutil
 import tempfile
 import uuid
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 from tests.azure.arm.authority import Authority, Principal
 from tests.azure.arm.certificates import Authority as Certificates
@@ -25,7 +26,9 @@ from tests.azure.arm.kinds.networks import Networks
 from tests.azure.arm.kinds.registries import Registries
 from tests.azure.arm.locks import Locks
 from tests.azure.arm.operations import Operations
+from tests.azure.arm.planes.blobs import Blobs
 from tests.azure.arm.planes.gateway import Loop
+from tests.azure.arm.planes.logs import ConsoleLogs
 from tests.azure.arm.record import Record
 from tests.azure.arm.router import Router
 from tests.azure.arm.state import State
@@ -50,6 +53,7 @@ class ArmServer:
         self.identity_lag = 20.0
         self.taken: set[tuple[str, str]] = set()
         self.uploads: dict[str, bytes] = {}
+        self.telemetry: list[dict[str, Any]] = []
         self.signature = secrets.token_hex(16)
         self.registered = set(ALWAYS) | ({name.lower() for name in PROVIDERS} if registered else set())
         self.certificates = Certificates(folder)
@@ -58,11 +62,12 @@ class ArmServer:
         self.owner = self.directory.add()
         self.state = State(self.clock)
         self.locks, self.operations, self.types = Locks(self), Operations(self), Types(self)
-        self.networks, self.loop = Networks(self), Loop()
+        self.networks, self.loop, self.console = Networks(self), Loop(), ConsoleLogs()
         self.desk = Desk(self, Router(self))
         self._main = Listener(self.desk.handle, self.certificates.context("127.0.0.1"))
         self.endpoint = self.authority = self._main.url
         self.logs_endpoint = f"{self.endpoint}/v1"
+        self._blobs: Blobs | None = None
 
     @classmethod
     @contextmanager
@@ -80,12 +85,15 @@ class ArmServer:
         """End all that runs, and remove the folder."""
         with self.state.lock:
             resources = [*self.state.resources.values()]
-        for resource in reversed(resources):
-            resource.kind.removed(resource)
-        self.state.close()
-        self.loop.close()
-        self._main.close()
-        shutil.rmtree(self.folder, ignore_errors=True)
+        with ExitStack() as stack:  # Whatever fails, the rest is ended too.
+            stack.callback(shutil.rmtree, self.folder, ignore_errors=True)
+            stack.callback(self._main.close)
+            stack.callback(self.loop.close)
+            stack.callback(self.state.close)
+            if self._blobs is not None:
+                stack.callback(self._blobs.close)
+            for resource in resources:
+                stack.callback(resource.kind.removed, resource)
 
     def environment(self, principal: Principal | None = None) -> Mapping[str, str]:
         """What azure-identity and TLS clients read, for the subscription's owner or another principal."""
@@ -124,6 +132,13 @@ class ArmServer:
             kind = self.registries
             found = next(r for r in self.state.of_type(kind.type) if r.private["server"] == login_server)
             return kind.push(found, repository, content)
+
+    @property
+    def blobs(self) -> Blobs:
+        """A storage account beside the subscription's resources, there from its first use."""
+        if self._blobs is None:
+            self._blobs = Blobs(self)
+        return self._blobs
 
     @property
     def assignments(self) -> Assignments:

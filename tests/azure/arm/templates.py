@@ -23,6 +23,14 @@ def environment_of(body: dict[str, Any]) -> str:
     return str(properties.get("environmentId") or properties.get("managedEnvironmentId") or "").lower()
 
 
+def workspace_of(arm: ArmServer, body: dict[str, Any]) -> str:
+    """The customer id of the workspace that the environment of an app or job writes its logs to, or ""."""
+    with arm.state.lock:
+        found = arm.state.get(environment_of(body))
+    logs = (found.properties.get("appLogsConfiguration") or {}) if found is not None else {}
+    return str((logs.get("logAnalyticsConfiguration") or {}).get("customerId") or "").lower()
+
+
 def check_host(kind: ResourceType, put: Put) -> None:
     """The environment is there, ready and in the same place."""
     found = kind.state.get(environment_of(put.body))

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import uuid
 
+from tests.azure.arm.bodies import filled
 from tests.azure.arm.errors import ArmError, bad
-from tests.azure.arm.resource import Put, ResourceType, filled
+from tests.azure.arm.resource import Put, ResourceType
 from tests.azure.arm.state import Resource
 
 

@@ -8,11 +8,12 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from tests.azure.arm import addresses
+from tests.azure.arm.bodies import filled, value_at
 from tests.azure.arm.clock import stamp
 from tests.azure.arm.errors import ArmError, bad
 from tests.azure.arm.paths import Target, display
 from tests.azure.arm.planes.kafka import Broker
-from tests.azure.arm.resource import LOCATION_202, POLLED, Put, ResourceType, filled, value_at
+from tests.azure.arm.resource import LOCATION_202, POLLED, Put, ResourceType
 from tests.azure.arm.state import Resource
 from tests.azure.arm.web import Answer, Request
 

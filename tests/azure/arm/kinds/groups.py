@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from tests.azure.arm.bodies import filled
 from tests.azure.arm.errors import ArmError
 from tests.azure.arm.paths import Target
-from tests.azure.arm.resource import LOCATION_202, Put, ResourceType, filled
+from tests.azure.arm.resource import LOCATION_202, Put, ResourceType
 from tests.azure.arm.state import Resource
 from tests.azure.arm.web import Answer, Request
 

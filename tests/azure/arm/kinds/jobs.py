@@ -10,11 +10,12 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from tests.azure.arm import definitions, templates
+from tests.azure.arm.bodies import filled
 from tests.azure.arm.clock import stamp
 from tests.azure.arm.errors import ArmError, bad
 from tests.azure.arm.paths import Target
 from tests.azure.arm.planes.containers import Container
-from tests.azure.arm.resource import ASYNC_201, LOCATION_202, Put, ResourceType, filled
+from tests.azure.arm.resource import ASYNC_201, LOCATION_202, Put, ResourceType
 from tests.azure.arm.state import Operation, Resource
 from tests.azure.arm.web import Answer, Request
 
@@ -144,6 +145,8 @@ class Jobs(ResourceType):
                               configuration["replicaRetryLimit"], configuration["replicaTimeout"])
         resource.private["executions"][execution.name] = execution
         if self.arm.real:
+            self.arm.console.watch(templates.workspace_of(self.arm, resource.body), execution.container,
+                                   ContainerJobName_s=resource.name)
             execution.start()
         else:
             execution.status, execution.ended = "Succeeded", stamp()

@@ -7,10 +7,11 @@ import secrets
 import uuid
 from typing import Any
 
+from tests.azure.arm.bodies import filled
 from tests.azure.arm.clock import stamp
 from tests.azure.arm.errors import ArmError, bad
 from tests.azure.arm.paths import Target, group_of, same_place
-from tests.azure.arm.resource import POLLED, Put, ResourceType, filled
+from tests.azure.arm.resource import POLLED, Put, ResourceType
 from tests.azure.arm.state import Resource
 from tests.azure.arm.web import Answer, Request
 

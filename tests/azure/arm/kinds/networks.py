@@ -8,9 +8,10 @@ from __future__ import annotations
 from ipaddress import ip_network
 from typing import TYPE_CHECKING, Any
 
+from tests.azure.arm.bodies import filled
 from tests.azure.arm.errors import ArmError, bad
 from tests.azure.arm.paths import Target
-from tests.azure.arm.resource import ASYNC_201, ASYNC_202, LOCATION_202, Put, ResourceType, filled
+from tests.azure.arm.resource import ASYNC_201, ASYNC_202, LOCATION_202, Put, ResourceType
 from tests.azure.arm.state import Resource
 from tests.azure.arm.web import Answer, Request
 

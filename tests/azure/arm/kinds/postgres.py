@@ -9,11 +9,12 @@ from ipaddress import ip_address
 from typing import Any
 
 from tests.azure.arm import addresses
+from tests.azure.arm.bodies import filled, value_at
 from tests.azure.arm.clock import stamp
 from tests.azure.arm.errors import ArmError, bad
 from tests.azure.arm.paths import Target
 from tests.azure.arm.planes.postgres import Cluster
-from tests.azure.arm.resource import ASYNC_202, Put, ResourceType, filled, value_at
+from tests.azure.arm.resource import ASYNC_202, Put, ResourceType
 from tests.azure.arm.state import Resource
 from tests.azure.arm.web import Answer, Request
 

@@ -13,9 +13,10 @@ import uuid
 from typing import Any
 
 from tests.azure.arm import addresses, definitions
+from tests.azure.arm.bodies import filled
 from tests.azure.arm.clock import stamp
 from tests.azure.arm.errors import ArmError, bad
-from tests.azure.arm.resource import LOCATION_202, POLLED, Put, ResourceType, filled
+from tests.azure.arm.resource import LOCATION_202, POLLED, Put, ResourceType
 from tests.azure.arm.state import Resource
 from tests.azure.arm.web import Answer, Request
 

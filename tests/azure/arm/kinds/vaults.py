@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from tests.azure.arm.bodies import filled
 from tests.azure.arm.clock import stamp
 from tests.azure.arm.errors import ArmError, bad
 from tests.azure.arm.paths import Target, same_place
 from tests.azure.arm.planes.vault import Vault
-from tests.azure.arm.resource import LOCATION_202, POLLED, Put, ResourceType, filled
+from tests.azure.arm.resource import LOCATION_202, POLLED, Put, ResourceType
 from tests.azure.arm.state import Operation, Resource
 from tests.azure.arm.web import Answer, Request
 

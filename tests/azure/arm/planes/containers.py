@@ -36,6 +36,7 @@ class Container:
         (self.folder / "tmp").mkdir()
         self.paths = {"/srv/txplan": str(CHECKOUT), "/tmp": str(self.folder / "tmp"), **self._mounts()}
         self.process: subprocess.Popen[bytes] | None = None
+        self.before_forgetting: Callable[[], None] = lambda: None
 
     def _mounts(self) -> dict[str, str]:
         """Volumes of secrets as files, by mount path."""
@@ -108,4 +109,5 @@ class Container:
                 self.process.wait()
 
     def forget(self) -> None:
+        self.before_forgetting()
         self._folder.cleanup()
