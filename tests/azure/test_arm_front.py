@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import requests
 from azure.core.exceptions import ClientAuthenticationError
 from azure.identity import ClientSecretCredential, WorkloadIdentityCredential
@@ -154,3 +156,32 @@ def test_the_record_tells_writes_from_reads_and_finds_a_secret_where_it_must_not
     assert arm.record.leaks(["s3cret-value"]) == []
     call("PUT", "/resourcegroups/rg", {"location": "westus2", "tags": {"note": "s3cret-value"}}, "2025-04-01")
     assert [leak.rsplit(": ")[-1] for leak in arm.record.leaks(["s3cret-value"])] == ["tags"]
+
+
+def test_a_limit_is_told_by_429_and_the_sdk_waits(arm: ArmServer) -> None:
+    resources = client(arm, ResourceManagementClient, VERSIONS["resources"], retry_total=20)
+    arm.limit = (3, 50.0)
+    for number in range(8):
+        resources.resource_groups.create_or_update(f"rg{number}", {"location": "westus2"})
+    statuses = [call.status for call in arm.record.since(0)]
+    assert statuses.count(201) == 8 and 429 in statuses
+
+
+def test_a_global_name_is_asked_for_before_it_is_taken(arm: ArmServer) -> None:
+    call = Bare(arm)
+    at = "/providers/Microsoft.KeyVault/checkNameAvailability"
+    body = {"name": "team4-kv", "type": "Microsoft.KeyVault/vaults"}
+    assert call("POST", at, body, VERSIONS["keyvault"]).json()["nameAvailable"] is True
+    arm.taken.add(("microsoft.keyvault/vaults", "team4-kv"))
+    assert call("POST", at, body, VERSIONS["keyvault"]).json()["reason"] == "AlreadyExists"
+
+
+def test_latency_is_for_each_call_and_the_record_tells_how_many_ran_at_once(arm: ArmServer) -> None:
+    call = Bare(arm)
+    call.group()
+    arm.latency = 0.2
+    mark = arm.record.mark()
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda _: call("GET", "/resourcegroups/rg", version="2025-04-01"), range(4)))
+    assert all(found.ended - found.started >= 0.2 for found in arm.record.since(mark))
+    assert arm.record.peak(mark) > 1

@@ -61,9 +61,17 @@ class Checks:
         if self.global_name is None:
             return
         status, code = self.global_name
-        others = any(r.name.lower() == name.lower() for r in self.state.of_type(self.type))
-        if others or (self.type.lower(), name.lower()) in self.arm.taken:
+        if self.name_is_taken(name):
             raise ArmError(status, code, f"The name '{name}' is already in use.")
+
+    def name_is_kept(self, name: str) -> bool:
+        """Whether something that was deleted softly still holds a global name."""
+        return False
+
+    def name_is_taken(self, name: str) -> bool:
+        """Whether a live resource, or somebody elsewhere in the world, has a global name."""
+        others = any(r.name.lower() == name.lower() for r in self.state.of_type(self.type))
+        return others or (self.type.lower(), name.lower()) in self.arm.taken
 
     def _refuse_busy(self, resource: Resource) -> None:
         if resource.operation is not None:

@@ -35,7 +35,7 @@ Problem = tuple[str, str]
 
 @cache
 def _files() -> dict[str, tuple[list[dict[str, Any]], int]]:
-    found = {}
+    found: dict[str, tuple[list[dict[str, Any]], int]] = {}
     for file in sorted(TYPES.glob("*.json")):
         entries = json.loads(file.read_text())
         for entry in entries:
@@ -49,7 +49,7 @@ def _files() -> dict[str, tuple[list[dict[str, Any]], int]]:
 
 @cache
 def _by_hand() -> dict[str, Any]:
-    found = {}
+    found: dict[str, Any] = {}
     for file in sorted((TYPES / "byhand").glob("*.yaml")):
         document = yaml.safe_load(file.read_text())
         shared = document.pop("$defs", {})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import threading
 import time
 import traceback
 import uuid
@@ -25,6 +26,8 @@ class Desk:
 
     def __init__(self, arm: ArmServer, router: Router) -> None:
         self.arm, self.router = arm, router
+        self._bucket_lock = threading.Lock()
+        self._bucket = (0.0, 0.0)
 
     def handle(self, request: Request) -> Answer:
         """The main listener: ARM, and the authority under the tenant's path."""
@@ -83,6 +86,9 @@ class Desk:
             self.arm.record.end()
 
     def _answer(self, plane: str, request: Request, handle: Callable[[Request], Answer]) -> Answer:
+        throttled = self._throttled() if plane == "arm" else None
+        if throttled is not None:
+            return throttled
         fault = self.arm.faults.at(request.method, request.path)
         if fault is not None and not fault.after and not fault.operation:
             answer = self._come_true(fault)
@@ -102,6 +108,24 @@ class Desk:
             raise Reset
         headers = {} if fault.retry_after is None else self.arm.clock.retry_after(fault.retry_after)
         return Answer(fault.code, ArmError(fault.code, fault.error, fault.message).body(), headers)
+
+    def _throttled(self) -> Answer | None:
+        """429 where the test set a limit and a caller is over it: a bucket that fills evenly, as ARM's."""
+        limit = self.arm.limit
+        if limit is None:
+            return None
+        now = time.monotonic()
+        with self._bucket_lock:
+            size, per_second = limit
+            at, level = self._bucket
+            level = min(size, level + (now - at) * per_second) if at else float(size)
+            admitted = level >= 1
+            self._bucket = (now, level - 1 if admitted else level)
+        if admitted:
+            return None
+        wait = 1 / per_second / self.arm.clock.scale
+        refusal = ArmError(429, "TooManyRequests", "The request is being throttled as the limit has been reached.")
+        return Answer(429, refusal.body(), self.arm.clock.retry_after(wait))
 
     def _handled(self, request: Request, handle: Callable[[Request], Answer]) -> Answer:
         try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from tests.azure.arm import definitions
 from tests.azure.arm.errors import ArmError, bad
 from tests.azure.arm.paths import display
 from tests.azure.arm.web import Answer, Request
@@ -33,6 +34,8 @@ class Subscription:
             return Answer(200, self._itself())
         if low == ["tenants"]:
             return Answer(200, {"value": [{"id": f"/tenants/{self.arm.tenant}", "tenantId": self.arm.tenant}]})
+        if low[-1] == "checknameavailability" and request.method == "POST":
+            return self._name(parts[3], request.json())
         if low[2:] == ["resources"] or (len(low) == 5 and low[2] == "resourcegroups" and low[4] == "resources"):
             return self._resources(path.rsplit("/", 1)[0], request)
         if len(low) >= 3 and low[2] == "providers" and len(low) <= 5:
@@ -49,6 +52,20 @@ class Subscription:
         kind = self.arm.types.by_name["microsoft.resources/resourcegroups"]
         found = [r for r in self.arm.state.of_type(kind.type) if kind.visible(r) and _matches(r, request)]
         return Answer(200, {"value": [kind.shown(resource) for resource in found]})
+
+    def _name(self, namespace: str, body: dict[str, Any]) -> Answer:
+        """Whether a global name is free: live, soft-deleted and others' names are not."""
+        kinds = [k for k in self.arm.types.by_name.values()
+                 if k.global_name is not None and k.type.lower().startswith(f"{namespace.lower()}/")]
+        if not kinds or not isinstance(body.get("name"), str):
+            raise bad("InvalidRequestContent", f"No name of {namespace} is asked for.")
+        kind, name = kinds[0], body["name"]
+        problem = definitions.check_name(kind.type, kind.versions[0], name)
+        if problem is not None:
+            return Answer(200, {"nameAvailable": False, "reason": "Invalid", "message": problem})
+        if kind.name_is_taken(name) or kind.name_is_kept(name):
+            return Answer(200, {"nameAvailable": False, "reason": "AlreadyExists", "message": f"'{name}' is in use."})
+        return Answer(200, {"nameAvailable": True, "reason": None, "message": ""})
 
     def _itself(self) -> dict[str, Any]:
         return {"id": self.arm.scope, "subscriptionId": self.arm.subscription, "tenantId": self.arm.tenant,

@@ -137,7 +137,7 @@ def check_pull(arm: ArmServer, body: dict[str, Any]) -> None:
                 raise bad("InvalidParameterValueInContainerTemplate", "The following field(s) are either invalid or "
                           f"missing. Field 'template.containers.{container['name']}.image' is invalid with details: "
                           f"'Invalid value: \"{image}\": MANIFEST_UNKNOWN: manifest unknown'.")
-            login = next((r for r in configuration.get("registries") or []
+            login: dict[str, Any] = next((r for r in configuration.get("registries") or []
                           if r.get("server") == registry.private["server"]), {})
             who = identities(arm, body).get(str(login.get("identity") or "").lower())
             by_identity = who is not None and arm.assignments.allows(who, {"AcrPull", "AcrPush"}, registry.id)

@@ -89,7 +89,7 @@ class _Server(ThreadingHTTPServer):
             except (OSError, ssl.SSLError):
                 return
         try:
-            self.RequestHandlerClass(request, client_address, self)
+            super().finish_request(request, client_address)
         finally:
             request.close()
 

@@ -122,7 +122,7 @@ class Servers(ResourceType):
         if not self.arm.real:
             return None
         properties = resource.properties
-        login, password = properties["administratorLogin"], properties.get("administratorLoginPassword")
+        login, password = properties["administratorLogin"], str(properties.get("administratorLoginPassword") or "")
         cluster = resource.private.get("cluster")
         if cluster is None:
             cluster = resource.private["cluster"] = Cluster(self.arm, resource.private["host"], resource.id)

@@ -55,6 +55,9 @@ class Vaults(ResourceType):
         if recovering and put.old is None:
             self._check_recovery(put, kept)
 
+    def name_is_kept(self, name: str) -> bool:
+        return name.lower() in self.deleted
+
     def _check_recovery(self, put: Put, kept: Resource | None) -> None:
         if kept is None:
             raise ArmError(404, "DeletedVaultNotFound", f"The deleted vault '{put.target.names[-1]}' does not exist.")
