@@ -18,8 +18,8 @@ import click
 import engine.cli.commands
 from engine.discovery import module_names
 
-_SECTIONS = {"Write": ("init", "validate", "schema", "graph"),
-             "Change": ("plan", "show", "diff", "apply", "destroy"),
+_SECTIONS = {"Write": ("init", "validate", "doctor", "schema", "graph"),
+             "Change": ("plan", "show", "diff", "image", "apply", "destroy"),
              "Watch": ("drift", "snapshot", "status", "logs", "history", "feed", "secret", "guardrails")}
 
 

@@ -289,6 +289,30 @@ class Lock(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that a doctor looked at: `ok`, `warning` or `error`, what it saw, and how to mend it."""
+
+    state: Literal["ok", "warning", "error"]
+    what: str
+    says: str
+    mend: str = ""
+
+
+class Doctor(Protocol):
+    """Looks, before anything is made, at what would keep the target from working. Reads only."""
+
+    def look(self) -> Iterator[Finding]:
+        """One finding after the other."""
+
+
+class ImageBuilder(Protocol):
+    """Builds the service's image where the target keeps its images."""
+
+    def build(self, code: str, context: Context) -> str:
+        """Build and push the image of this checkout, whose digest is `code`; `server/repository@digest`."""
+
+
+@dataclass(frozen=True, slots=True)
 class Capabilities:
     """What a target offers for one environment."""
 
@@ -301,3 +325,5 @@ class Capabilities:
     jobs: JobRunner | None = None
     metrics: Metrics | None = None
     applied: Applied | None = None
+    doctor: Doctor | None = None
+    images: ImageBuilder | None = None

@@ -15,6 +15,7 @@ from engine.providers.azure.arm import Arm
 from engine.providers.azure.broker import EventHubs
 from engine.providers.azure.container import Containers
 from engine.providers.azure.credentials import Credential
+from engine.providers.azure.doctor import AzureDoctor
 from engine.providers.azure.image import Images, ImageType
 from engine.providers.azure.jobs import Jobs
 from engine.providers.azure.lease import lock_of
@@ -44,4 +45,5 @@ def open_target(environment: Environment, names: Mapping[str, str], state_dir: P
     return Capabilities(
         resources=types, lock=lock_of(site, credential, state_dir), secrets=vault, database=access,
         broker=EventHubs(arm, site), apps=apps, jobs=Jobs(arm, site, containers, Query(arm, site)),
-        metrics=Scraper(apps, site), applied=AppliedRecords(folder / "applied"))
+        metrics=Scraper(apps, site), applied=AppliedRecords(folder / "applied"),
+        doctor=AzureDoctor(arm, site, credential), images=images)

@@ -63,7 +63,8 @@ class Apps:
                 "ingress": {"external": True, "targetPort": PORT, "transport": "Http", "allowInsecure": False,
                             "traffic": [{"latestRevision": True, "weight": 100}]}},
             "template": {
-                "containers": [container], "terminationGracePeriodSeconds": app.stop_seconds,
+                "containers": [container], **self._containers.volumes(),
+                "terminationGracePeriodSeconds": app.stop_seconds,
                 "scale": {"minReplicas": app.replicas, "maxReplicas": most, **_rules(app, most)}}}}, context)
         state = self.describe(app.name)
         if state is None:

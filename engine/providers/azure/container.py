@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from engine.assets import asset
@@ -19,6 +20,9 @@ INSIDE = "/srv/txplan"
 """Where the image has the migrations and the manifests."""
 
 SYSTEM_CA = "/etc/ssl/certs/ca-certificates.crt"
+_TRUST = "trust"
+_AUTHORITIES = frozenset({"SSL_CERT_FILE", "PGSSLROOTCERT", "KAFKA_SSL_CAFILE"})
+_ALWAYS = {"SSL_CERT_FILE": SYSTEM_CA, "PYTHONUNBUFFERED": "1"}
 _PLAIN = re.compile(r"(SOURCE_)?PG(HOST|PORT|DATABASE|USER|SSLMODE|SSLROOTCERT)|"
                     r"KAFKA_(BOOTSTRAP|SECURITY_PROTOCOL|SASL_MECHANISM|SASL_USERNAME|SSL_CAFILE)")
 
@@ -48,8 +52,9 @@ class Containers:
                   secrets: Mapping[str, str]) -> dict[str, Any]:
         """The container. `command` is the service's: an interpreter, then its arguments."""
         open_, closed = _split(secrets)
-        variables = {k: _inside(v) for k, v in sorted({**self._trust(), **plain, **open_}.items())}
-        return {
+        variables = {k: self._trusted(k, _inside(v)) for k, v in sorted({**_ALWAYS, **plain, **open_}.items())}
+        mounts = {"volumeMounts": [{"volumeName": _TRUST, "mountPath": f"/{_TRUST}"}]} if self._site.ca_file else {}
+        return {**mounts,
             "name": name, "image": self._images.reference(), "command": ["python", *command[1:3]],
             "args": [_inside(argument) for argument in command[3:]],
             "env": [*({"name": k, "value": v} for k, v in variables.items()),
@@ -68,15 +73,26 @@ class Containers:
                 found.append({"name": name, "keyVaultUrl": self._vault.versionless(kept), "identity": self.identity})
             else:
                 found.append({"name": name, "value": value})
+        if self._site.ca_file is not None:
+            found.append({"name": _TRUST, "value": Path(self._site.ca_file).read_text(encoding="ascii")})
         return found
 
     def registries(self) -> list[dict[str, Any]]:
         """Where the image is pulled from, with the identity."""
         return [{"server": self._images.reference().partition("/")[0], "identity": self.identity}]
 
-    def _trust(self) -> dict[str, str]:
-        """Whose certificates the process trusts: the image's authorities, or the manifest's own."""
-        return {"SSL_CERT_FILE": self._site.ca_file or SYSTEM_CA, "PYTHONUNBUFFERED": "1"}
+    def volumes(self) -> dict[str, Any]:
+        """The manifest's own authorities as a file; nothing where the image's are trusted."""
+        if self._site.ca_file is None:
+            return {}
+        return {"volumes": [{"name": _TRUST, "storageType": "Secret", "secrets": [
+            {"secretRef": _TRUST, "path": "ca.pem"}]}]}
+
+    def _trusted(self, name: str, value: str) -> str:
+        """The image's authorities, or the manifest's own, where a variable names a file of them."""
+        if name not in _AUTHORITIES:
+            return value
+        return SYSTEM_CA if self._site.ca_file is None else f"/{_TRUST}/ca.pem"
 
 
 def secret_name(variable: str) -> str:

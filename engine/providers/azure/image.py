@@ -61,7 +61,10 @@ class Images:
         return self._site.id(f"Microsoft.ContainerRegistry/registries/{self._site.names['acr']}")
 
     def build(self, code: str, context: Context) -> str:
-        """Build and push from this checkout; the digest. `code` names the source."""
+        """Build and push from this checkout; `server/repository@digest`. `code` names the source."""
+        if self._arm.get(self.registry, API) is None:
+            raise Refused([error("no-registry", "The environment has no registry yet.",
+                                 mend="Apply it: txplan apply MANIFEST --auto-approve; that builds the image too.")])
         source = self._upload(context)
         run = self._arm.post(f"{self.registry}/scheduleRun", TASKS, {
             "type": "DockerBuildRequest", "imageNames": [f"{REPOSITORY}:{code}"], "isPushEnabled": True,
@@ -70,7 +73,7 @@ class Images:
         name = str(run.get("properties", {}).get("runId") or run.get("name"))
         digest = self._await(name, context)
         self._record(f"{code}@{digest}", context)
-        return digest
+        return self.reference()
 
     def _upload(self, context: Context) -> str:
         context.emit(Progress(note="sending the source to the registry"))

@@ -67,7 +67,7 @@ class Jobs:
                               "manualTriggerConfig": {"parallelism": 1, "replicaCompletionCount": 1},
                               "registries": self._containers.registries(),
                               "secrets": self._containers.secrets(name.rpartition("-")[2], job.secrets)},
-            "template": {"containers": [container]}}}
+            "template": {"containers": [container], **self._containers.volumes()}}}
 
     def _await(self, id: str, execution: str, cancelled: Callable[[], bool]) -> str:
         stopped = False
