@@ -24,7 +24,8 @@ def command(ctx: click.Context, manifest: Path, as_json: bool) -> None:
     """Say what would keep the target from working, before anything is made.
 
     On Azure: which credential is used, the clock, the resource providers, the rights that an apply needs, and who
-    manages the group. On this machine: PostgreSQL, the state folder, ports, disk and memory. Exit code 1 where something would.
+    manages the group. On this machine: PostgreSQL, the state folder, ports, disk and memory. Exit code 1
+    where something would.
     """
     from engine.kinds.base import Needs
     from engine.model.codec import encode

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import json
+import logging
 import os
 import threading
 from collections.abc import Callable, Mapping
@@ -37,6 +38,8 @@ class Credential:
         self._site = site
         self._kept: tuple[str, TokenCredential] | None = None
         self._guard = threading.Lock()
+        # What the chain's members say is told as one diagnostic, and nowhere else.
+        logging.getLogger("azure").addHandler(logging.NullHandler())
 
     def get_token(self, *scopes: str, **options: Any) -> AccessToken:
         """A token for `scopes`; Refused, with what each member said, where none gives one."""
