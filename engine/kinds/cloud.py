@@ -7,6 +7,7 @@ this is empty, so that the rest of the graph is the same.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from ipaddress import IPv4Network
 
 from engine.kinds import wiring
 from engine.kinds.building import inside, owned
@@ -23,6 +24,10 @@ _ROLES = {"deployer-secrets": ("Key Vault Secrets Officer", "kv", "deployer"),
           "identity-secrets": ("Key Vault Secrets User", "kv", "identity"),
           "identity-pull": ("AcrPull", "acr", "identity")}
 _SCOPES = {"kv": wiring.VAULT, "acr": wiring.REGISTRY}
+_ZONES = {"postgres": ("privatelink.postgres.database.azure.com", wiring.POSTGRES),
+          "vault": ("privatelink.vaultcore.azure.net", wiring.VAULT),
+          "namespace": ("privatelink.servicebus.windows.net", wiring.NAMESPACE),
+          "registry": ("privatelink.azurecr.io", wiring.REGISTRY)}
 IMAGE_NAME = "txplan"
 
 
@@ -48,6 +53,7 @@ def steps(manifest: Manifest, code: str) -> Iterator[Step]:
     yield from _roles(manifest)
     yield from _broker(manifest)
     yield from _firewall(manifest, manifest.azure)
+    yield from _private_network(manifest, manifest.azure)
 
 
 def located(manifest: Manifest) -> dict[str, Value]:
@@ -84,19 +90,24 @@ def namespace(manifest: Manifest) -> dict[str, Value]:
 
 def for_secrets(manifest: Manifest) -> frozenset[Address]:
     """What must be there before a secret can be stored."""
-    return frozenset() if manifest.azure is None else frozenset({wiring.role("deployer-secrets")})
+    if manifest.azure is None:
+        return frozenset()
+    return frozenset({wiring.role("deployer-secrets")}) | _endpoint_of(manifest, "vault")
 
 
 def for_database(manifest: Manifest) -> frozenset[Address]:
     """What must be there before somebody logs in."""
     if manifest.azure is None:
         return frozenset()
-    return frozenset(step.address for step in _firewall(manifest, manifest.azure))
+    private = _endpoint_of(manifest, "postgres")
+    return private | frozenset(step.address for step in _firewall(manifest, manifest.azure))
 
 
 def for_broker(manifest: Manifest) -> frozenset[Address]:
     """What must be there before somebody reads or publishes."""
-    return frozenset() if manifest.azure is None else frozenset(wiring.rule(name) for name in _RULES)
+    if manifest.azure is None:
+        return frozenset()
+    return frozenset(wiring.rule(name) for name in _RULES) | _endpoint_of(manifest, "namespace")
 
 
 def for_runs(manifest: Manifest) -> frozenset[Address]:
@@ -104,8 +115,9 @@ def for_runs(manifest: Manifest) -> frozenset[Address]:
     if manifest.azure is None:
         return frozenset()
     image = {wiring.IMAGE} if manifest.azure.image is None else set()
-    return frozenset({wiring.APP_HOST, wiring.IDENTITY, wiring.REGISTRY, wiring.role("identity-secrets"),
-                      wiring.role("identity-pull"), *image})
+    roles = {wiring.role("identity-secrets"), wiring.role("identity-pull")}
+    return _endpoint_of(manifest, "registry") | frozenset(
+        {wiring.APP_HOST, wiring.IDENTITY, wiring.REGISTRY, *roles, *image})
 
 
 def _private(manifest: Manifest) -> bool:
@@ -114,6 +126,31 @@ def _private(manifest: Manifest) -> bool:
 
 def _network(manifest: Manifest) -> Iterable[Address]:
     return {wiring.NETWORK} if _private(manifest) else ()
+
+
+def _endpoint_of(manifest: Manifest, service: str) -> frozenset[Address]:
+    """The private endpoint of a service, where there is one."""
+    return frozenset({Address("resource", f"endpoint-{service}")} if _private(manifest) else ())
+
+
+def _private_network(manifest: Manifest, azure: Azure) -> Iterator[Step]:
+    """The network, and for each service a zone and an endpoint in it; a public environment has none."""
+    if not _private(manifest):
+        return
+    space = IPv4Network(azure.address_space)
+    apps = next(space.subnets(new_prefix=23))
+    endpoints = next(s for s in space.subnets(new_prefix=24) if not s.subnet_of(apps))
+    name, group = resource_name(manifest.names, "vnet"), resource_name(manifest.names, "rg")
+    yield owned(manifest, wiring.NETWORK, "network", "vnet", {
+        **located(manifest), "address_space": str(space),
+        "subnets": {"apps": str(apps), "endpoints": str(endpoints)}}, lives_in={wiring.GROUP})
+    for service, (zone, address) in _ZONES.items():
+        at = Address("resource", f"zone-{service}")
+        yield inside(manifest, at, "zone", zone, "access", {"group": group, "network": name},
+                     lives_in={wiring.NETWORK})
+        yield inside(manifest, Address("resource", f"endpoint-{service}"), "endpoint",
+                     f"{resource_name(manifest.names, 'pe')}-{service}", "access",
+                     {"service": service, "network": name}, lives_in={wiring.NETWORK, address}, depends_on={at})
 
 
 def _roles(manifest: Manifest) -> Iterator[Step]:
