@@ -22,6 +22,10 @@ from tests.azure.arm.planes import processes
 CHECKOUT = Path(__file__).parents[4]
 
 
+IMAGE = "/srv/txplan"
+"""Where the image has the checkout's files."""
+
+
 class Container:
     """One run of a template's first container; `start` may be called again after it ended."""
 
@@ -34,7 +38,7 @@ class Container:
         self.log = self.folder / "log"
         self.log.touch(0o600)
         (self.folder / "tmp").mkdir()
-        self.paths = {"/srv/txplan": str(CHECKOUT), "/tmp": str(self.folder / "tmp"), **self._mounts()}
+        self.paths = {IMAGE: str(CHECKOUT), "/tmp": str(self.folder / "tmp"), **self._mounts()}
         self.process: subprocess.Popen[bytes] | None = None
         self.before_forgetting: Callable[[], None] = lambda: None
 
@@ -76,7 +80,8 @@ class Container:
         for inside, here in self.paths.items():
             if value == inside or value.startswith(f"{inside}/"):
                 return here + value[len(inside):]
-        return value
+        # Also where it stands in a text, such as a job's JSON.
+        return value.replace(f'"{IMAGE}/', f'"{self.paths[IMAGE]}/')
 
     @property
     def running(self) -> bool:
