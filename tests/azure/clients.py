@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -13,6 +14,7 @@ from azure.identity import ClientSecretCredential
 
 from tests.azure.arm import ArmServer
 from tests.azure.arm.authority import Principal
+from tests.azure.arm.kinds.identity import ROLES
 
 T = TypeVar("T")
 VERSIONS = {
@@ -76,6 +78,14 @@ class Bare:
                 break
             time.sleep(0.01)
         return self.settled(resource_id, version)
+
+    def role(self, scope: str, role: str, principal: str) -> None:
+        """Assign a built-in role, by its name, to a principal."""
+        name = uuid.uuid5(uuid.NAMESPACE_URL, f"{scope}{role}{principal}")
+        answer = self("PUT", f"{scope}/providers/Microsoft.Authorization/roleAssignments/{name}", {"properties": {
+            "roleDefinitionId": f"{self.arm.scope}/providers/Microsoft.Authorization/roleDefinitions/{ROLES[role]}",
+            "principalId": principal, "principalType": "ServicePrincipal"}}, VERSIONS["authorization"])
+        assert answer.status_code == 201, answer.text
 
     def settled(self, resource_id: str, version: str) -> dict[str, Any]:
         deadline = time.monotonic() + 60

@@ -12,12 +12,10 @@ import pytest
 import requests
 from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
 from azure.keyvault.secrets import SecretClient
-from confluent_kafka import Consumer, KafkaError, Producer
 
 from tests.azure.arm import ArmServer
-from tests.azure.arm.kinds.identity import ROLES
 from tests.azure.clients import VERSIONS, Bare, credential
-from tests.brokers.server import read, wait_for
+from tests.brokers.server import wait_for
 
 PASSWORD = f"Aa1-{uuid.uuid4().hex}"
 APP = '''
@@ -48,14 +46,6 @@ def _vault(arm: ArmServer, call: Bare, group: str, **more: Any) -> dict[str, Any
         VERSIONS["keyvault"])
 
 
-def _role(arm: ArmServer, call: Bare, scope: str, role: str, principal: str) -> None:
-    name = uuid.uuid5(uuid.NAMESPACE_URL, f"{scope}{role}{principal}")
-    answer = call("PUT", f"{scope}/providers/Microsoft.Authorization/roleAssignments/{name}", {"properties": {
-        "roleDefinitionId": f"{arm.scope}/providers/Microsoft.Authorization/roleDefinitions/{ROLES[role]}",
-        "principalId": principal, "principalType": "ServicePrincipal"}}, VERSIONS["authorization"])
-    assert answer.status_code == 201, answer.text
-
-
 def _secrets(arm: ArmServer, vault: dict[str, Any]) -> SecretClient:
     return SecretClient(vault["properties"]["vaultUri"], credential(arm), verify_challenge_resource=False,
                         connection_verify=str(arm.ca_bundle), retry_total=0)
@@ -67,7 +57,7 @@ def test_secrets_want_a_role_have_versions_and_are_deleted_softly(
     secrets = _secrets(arm_real, vault)
     with pytest.raises(HttpResponseError, match="not authorized"):
         secrets.set_secret("api-token", "v1")
-    _role(arm_real, call, vault["id"], "Key Vault Secrets Officer", arm_real.owner.object_id)
+    call.role(vault["id"], "Key Vault Secrets Officer", arm_real.owner.object_id)
     first = secrets.set_secret("api-token", "v1", tags={"fingerprint": "f"})
     secrets.set_secret("api-token", "the-second-value")
     assert secrets.get_secret("api-token").value == "the-second-value"
@@ -87,12 +77,12 @@ def test_a_role_takes_its_time_to_work_and_a_private_vault_answers_nobody_outsid
     arm_real: ArmServer, call: Bare, group: str) -> None:
     vault = _vault(arm_real, call, group)
     arm_real.role_lag = 3600 / arm_real.clock.scale
-    _role(arm_real, call, vault["id"], "Key Vault Secrets Officer", arm_real.owner.object_id)
+    call.role(vault["id"], "Key Vault Secrets Officer", arm_real.owner.object_id)
     arm_real.role_lag = 0
     with pytest.raises(HttpResponseError, match="not authorized"):
         _secrets(arm_real, vault).set_secret("a", "b")
     closed = _vault(arm_real, call, group, publicNetworkAccess="Disabled")
-    _role(arm_real, call, closed["id"], "Key Vault Secrets Officer", arm_real.owner.object_id)
+    call.role(closed["id"], "Key Vault Secrets Officer", arm_real.owner.object_id)
     with pytest.raises(HttpResponseError, match="Public network access is disabled"):
         _secrets(arm_real, closed).set_secret("a", "b")
 
@@ -123,38 +113,6 @@ def test_a_flexible_server_is_a_postgresql_behind_a_firewall(arm_real: ArmServer
         pass
 
 
-def test_a_namespace_is_a_broker_that_lets_in_by_its_rules(arm_real: ArmServer, call: Bare, group: str) -> None:
-    at, version = f"{group}/providers/Microsoft.EventHub/namespaces/team4-evh", VERSIONS["eventhub"]
-    namespace = call.create(at, {"location": "westus2"}, version)
-    hub = call("PUT", f"{at}/eventhubs/ledger.entry.upserted", {"properties": {"partitionCount": 2}}, version)
-    assert hub.status_code == 200, hub.text
-    host = namespace["properties"]["serviceBusEndpoint"].removeprefix("https://").split(":")[0]
-
-    def settings(rule: str, *rights: str) -> dict[str, Any]:
-        call("PUT", f"{at}/authorizationRules/{rule}", {"properties": {"rights": list(rights)}}, version)
-        keys = call("POST", f"{at}/authorizationRules/{rule}/listKeys", version=version).json()
-        return {"bootstrap.servers": f"{host}:9093", "security.protocol": "SASL_SSL", "sasl.mechanism": "PLAIN",
-                "sasl.username": "$ConnectionString", "sasl.password": keys["primaryConnectionString"],
-                "ssl.ca.location": str(arm_real.ca_bundle), "log_level": 0}
-
-    told: list[Any] = []
-    producer = Producer(settings("send", "Send"))
-    for number in range(100):
-        producer.produce("ledger.entry.upserted", key=str(number).encode(), value=b"x",
-                         on_delivery=lambda problem, _: told.append(problem))
-    assert producer.flush(20) == 0 and told == [None] * 100
-    consumer = Consumer(settings("listen", "Listen") | {"group.id": "g", "auto.offset.reset": "earliest"})
-    consumer.subscribe(["ledger.entry.upserted"])
-    assert len(read(consumer, 100)) == 100
-    consumer.close()
-    problems: list[int] = []
-    wrong = Consumer({**settings("listen", "Listen"), "sasl.password": "wrong", "group.id": "g",
-                      "error_cb": lambda problem: problems.append(problem.code())})
-    wrong.subscribe(["ledger.entry.upserted"])
-    wait_for(lambda: wrong.poll(0.1) is None and KafkaError._AUTHENTICATION in problems)
-    wrong.close()
-
-
 @pytest.fixture(scope="module")
 def environment(arm_real: ArmServer, call: Bare, group: str) -> dict[str, str]:
     """An environment, a registry with an image, an identity that may pull it."""
@@ -162,7 +120,7 @@ def environment(arm_real: ArmServer, call: Bare, group: str) -> dict[str, str]:
                            {"location": "westus2", "sku": {"name": "Basic"}}, VERSIONS["registry"])
     identity = call.create(f"{group}/providers/Microsoft.ManagedIdentity/userAssignedIdentities/team4-id",
                            {"location": "westus2"}, VERSIONS["msi"])
-    _role(arm_real, call, registry["id"], "AcrPull", identity["properties"]["principalId"])
+    call.role(registry["id"], "AcrPull", identity["properties"]["principalId"])
     workspace = call.create(f"{group}/providers/Microsoft.OperationalInsights/workspaces/team4-law",
                             {"location": "westus2"}, VERSIONS["logs"])
     keys = call("POST", f"{workspace['id']}/sharedKeys", version=VERSIONS["logs"]).json()
@@ -201,7 +159,7 @@ def _greeting(arm: ArmServer, fqdn: str) -> str:
 def test_an_app_runs_its_replicas_behind_its_ingress_and_changes_by_revisions(
     arm_real: ArmServer, call: Bare, group: str, environment: dict[str, str]) -> None:
     vault = _vault(arm_real, call, group)
-    _role(arm_real, call, vault["id"], "Key Vault Secrets Officer", arm_real.owner.object_id)
+    call.role(vault["id"], "Key Vault Secrets Officer", arm_real.owner.object_id)
     secret = _secrets(arm_real, vault).set_secret("word", "open-sesame")
     at, version = f"{group}/providers/Microsoft.App/containerApps/team4-api", VERSIONS["app"]
     reference = {"name": "word", "keyVaultUrl": str(secret.id).rsplit("/", 1)[0], "identity": environment["identity"]}
@@ -212,7 +170,7 @@ def test_an_app_runs_its_replicas_behind_its_ingress_and_changes_by_revisions(
     wait_for(lambda: call("GET", at, version=version).json()["properties"]["provisioningState"] != "InProgress")
     assert call("GET", answer.headers["Azure-AsyncOperation"]).json()["error"]["code"] == \
         "ContainerAppSecretKeyVaultUrlInvalid"
-    _role(arm_real, call, vault["id"], "Key Vault Secrets User", environment["principal"])
+    call.role(vault["id"], "Key Vault Secrets User", environment["principal"])
     app = call.create(at, body, version)["properties"]
     fqdn, first = app["configuration"]["ingress"]["fqdn"], app["latestRevisionName"]
     wait_for(lambda: _greeting(arm_real, fqdn) == "hello open-sesame /hello")
