@@ -1,4 +1,4 @@
-"""The same manifest on both targets: the same graph where the thing exists on both; and no Azure package for the local."""
+"""The same manifest on both targets: the same graph where a thing exists on both; no Azure package for the local."""
 
 from __future__ import annotations
 
