@@ -20,6 +20,7 @@ from tests.azure.arm.clock import stamp
 from tests.azure.arm.planes import processes
 
 CHECKOUT = Path(__file__).parents[4]
+IMAGE = "/srv/txplan"
 
 
 IMAGE = "/srv/txplan"
@@ -76,12 +77,11 @@ class Container:
         self.process = processes.start(command, environment, self.folder, self.log)
 
     def _mapped(self, value: str) -> str:
-        """A path of the container as one of this machine."""
+        """A path of the container as one of this machine; the image's own folder inside of a longer text as well."""
         for inside, here in self.paths.items():
             if value == inside or value.startswith(f"{inside}/"):
                 return here + value[len(inside):]
-        # Also where it stands in a text, such as a job's JSON.
-        return value.replace(f'"{IMAGE}/', f'"{self.paths[IMAGE]}/')
+        return value.replace(f"{IMAGE}/", f"{self.paths[IMAGE]}/")
 
     @property
     def running(self) -> bool:
