@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import signal
 import sys
+import threading
 from pathlib import Path
 
 from tests.azure.arm.server import ArmServer
@@ -30,6 +31,9 @@ azure:
 
 def main(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
     with ArmServer.running(real=True) as arm:
         (folder / "azure.yaml").write_text(_MANIFEST.format(arm=arm))
         env = folder / "env"
@@ -37,7 +41,7 @@ def main(folder: Path) -> None:
         env.write_text("".join(f"export {name}='{value}'\n" for name, value in arm.environment().items()))
         sys.stdout.write(f"{arm.endpoint}\n")
         sys.stdout.flush()
-        signal.sigwait({signal.SIGINT, signal.SIGTERM})
+        stop.wait()
 
 
 if __name__ == "__main__":

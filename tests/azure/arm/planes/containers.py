@@ -21,9 +21,11 @@ from tests.azure.arm.planes import processes
 
 CHECKOUT = Path(__file__).parents[4]
 IMAGE = "/srv/txplan"
+ENTRYPOINT = ("python", "-m", "streamapp")
 
 
 IMAGE = "/srv/txplan"
+ENTRYPOINT = ("python", "-m", "streamapp")
 """Where the image has the checkout's files."""
 
 
@@ -65,7 +67,7 @@ class Container:
         return found
 
     def start(self) -> None:
-        command = [*(self.container.get("command") or []), *(self.container.get("args") or [])]
+        command = [*(self.container.get("command") or ENTRYPOINT), *(self.container.get("args") or [])]
         command = [sys.executable if word == "python" else self._mapped(word) for word in command]
         environment = {"PATH": os.environ["PATH"], "LANG": "C.UTF-8", "HOME": str(self.folder),
                        "PYTHONPATH": str(CHECKOUT), "PYTHONUNBUFFERED": "1", **self._more}
