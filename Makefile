@@ -21,7 +21,7 @@ check: $(INSTALLED)  ## Style, types and the lines between packages.
 	$(BIN)/lint-imports
 
 bench: $(INSTALLED)  ## Measure against what else one would use.
-	for bench in backfill stream api cli; do $(BIN)/python -m tests.bench.bench_$$bench || exit 1; done
+	for bench in backfill stream api cli azure; do $(BIN)/python -m tests.bench.bench_$$bench || exit 1; done
 
 lock: $(INSTALLED)  ## Pin all dependencies anew, with hashes and without the name of any index.
 	$(BIN)/python -m uv pip compile --upgrade --universal --python-version 3.11 --generate-hashes \

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -12,81 +12,17 @@ from typing import Any
 import pytest
 import yaml
 
-from engine.kinds.base import Kind, discover
+from engine.kinds.base import discover
 from engine.load import load_manifest
 from engine.model.address import Address
 from engine.model.change import Action
 from engine.model.diagnostic import Refused
-from engine.model.step import Step
-from engine.planning.graph import Graph, compile_graph, environment_of
+from engine.planning.graph import compile_graph, environment_of
 from engine.policy.naming import all_names, names_of
 from engine.providers.azure import open_target
-from engine.providers.base import Capabilities, Context
+from engine.providers.base import Context
 from tests.azure.arm import ArmServer, Fault
-
-# What needs no SQL and no image: the types alone.
-_PLAIN = ["group", "workspace", "insights", "vault", "identity", "registry", "role-deployer-secrets",
-          "role-identity-secrets", "role-identity-pull", "namespace", "hub-ledger", "hub-order", "group-ledger",
-          "rule-listen", "rule-send", "apphost", "postgres", "firewall-azure-services"]
-
-
-class Azure:
-    """One environment on the server, step by step."""
-
-    def __init__(self, arm: ArmServer, folder: Path, **values: Any) -> None:
-        self.arm, self.folder = arm, folder
-        manifest = {"project": "txlookup", "team": "team4", "owner": "eva", "env": "test", "ttl": "2099-12-31",
-                    "target": "azure", "profile": "cloud-test", "azure": {
-                        "subscription": arm.subscription, "tenant": arm.tenant, "location": "West US 2",
-                        "endpoint": arm.endpoint, "authority": arm.authority, "ca_file": str(arm.ca_bundle)},
-                    **values}
-        path = folder / "manifest.yaml"
-        path.write_text(yaml.safe_dump(manifest))
-        found, problems = load_manifest(path, today=date(2026, 11, 24))
-        assert found is not None, problems
-        self.manifest = found
-        self.kinds: Mapping[str, Kind] = discover()
-        self.graph: Graph = compile_graph(found, self.kinds)
-        self.open()
-
-    def open(self) -> None:
-        """As another process would: nothing is remembered."""
-        environment = environment_of(self.manifest)
-        self.target: Capabilities = open_target(environment, all_names(names_of(environment)), self.folder / "state")
-        self.context = Context(lambda progress: None, lambda: False)
-
-    def step(self, name: str) -> Step:
-        return self.graph.steps[Address("resource", name)]
-
-    def action(self, name: str) -> Action:
-        kind, step = self.kinds["resource"], self.step(name)
-        return kind.decide(step, kind.observe(step, self.target), {}).action
-
-    def diffs(self, name: str) -> list[str]:
-        kind, step = self.kinds["resource"], self.step(name)
-        return [d.path for d in kind.decide(step, kind.observe(step, self.target), {}).diffs]
-
-    def make(self, name: str) -> None:
-        step = self.step(name)
-        type_ = self.target.resources[str(step.spec["type"])]
-        type_.apply(str(step.spec["name"]), {k: v for k, v in step.spec.items() if k != "type"}, self.context)
-        _until(lambda: type_.ready(str(step.spec["name"])) is None)
-
-    def make_all(self) -> None:
-        for name in _PLAIN:
-            if name == "postgres":
-                assert self.target.secrets is not None
-                self.target.secrets.set("postgres-admin", "Only-for-4-tests")
-            self.make(name)
-
-
-def _until(holds: Any) -> None:
-    import time
-
-    deadline = time.monotonic() + 30
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+from tests.azure.provided import PLAIN, Azure, until
 
 
 @pytest.fixture
@@ -105,11 +41,11 @@ def azure(arm: ArmServer, tmp_path: Path, signed_in: Any) -> Iterator[Azure]:
 
 
 def test_what_was_made_reads_back_as_declared_and_a_second_look_writes_nothing(azure: Azure) -> None:
-    assert {azure.action(name) for name in _PLAIN} == {Action.CREATE}
+    assert {azure.action(name) for name in PLAIN} == {Action.CREATE}
     azure.make_all()
     azure.open()
     mark = len(azure.arm.record.calls)
-    assert {name: azure.diffs(name) for name in _PLAIN if azure.action(name) is not Action.NOOP} == {}
+    assert {name: azure.diffs(name) for name in PLAIN if azure.action(name) is not Action.NOOP} == {}
     assert [c for c in azure.arm.record.calls[mark:] if c.method in ("PUT", "PATCH", "DELETE")] == []
     assert azure.arm.record.leaks(["Only-for-4-tests"]) == []
     assert azure.target.resources["vault"].inventory() == [azure.step("vault").spec["name"]]
@@ -140,7 +76,7 @@ def test_a_disk_grows_in_place_and_never_shrinks(azure: Azure, tmp_path: Path) -
     Fault.status(429, retry_after=1), Fault.status(503), Fault.reset(), Fault.reset(after=True)])
 @pytest.mark.parametrize("name", ["group", "vault", "namespace", "hub-ledger", "identity"])
 def test_a_passing_fault_is_overcome(azure: Azure, fault: Any, name: str) -> None:
-    for before in _PLAIN[:_PLAIN.index(name)]:
+    for before in PLAIN[:PLAIN.index(name)]:
         if before in ("group", "namespace"):
             azure.make(before)
     azure.arm.faults.inject("PUT", r".*", nth=1, fault=fault)
@@ -193,7 +129,7 @@ def test_a_kill_while_a_server_is_made_is_gone_on_with_and_not_begun_anew(azure:
     pending = tmp_path / "state" / "azure" / "test-eva" / "pending"
     child = subprocess.Popen([sys.executable, "-c", _SERVER, str(tmp_path)], cwd=Path(__file__).parents[2])
     try:
-        _until(lambda: any(pending.glob("*.json")))
+        until(lambda: any(pending.glob("*.json")))
     finally:
         child.kill()
         child.wait()

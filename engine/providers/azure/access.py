@@ -34,7 +34,7 @@ class Access:
 
     def __init__(self, arm: Arm, site: Site, secrets: SecretStore) -> None:
         self._arm, self._site, self._secrets = arm, site, secrets
-        self._guard = threading.Lock()
+        self._guard, self._reading = threading.Lock(), threading.Lock()
         self._seen: tuple[float, str | None] = (-_FRESH_S, None)
         self._answers: tuple[float, bool] = (-_FRESH_S, False)
         self._passwords: dict[str, str] = {}
@@ -103,11 +103,12 @@ class Access:
         secret = "postgres-admin" if role == ADMIN else LOGINS.get(role)
         if secret is None:
             raise Refused([error("no-login", f"the environment has no login {role}", mend="apply the manifest first")])
-        if role not in self._passwords:
-            self._passwords[role] = self._secrets.get(secret)
+        with self._reading:
+            password = self._passwords.get(role) or self._secrets.get(secret)
+            self._passwords[role] = password
         return {"host": host, "port": "5432", "user": LOGIN if role == ADMIN else role,
                 "dbname": database or str(self._site.environment.site["database"]),
-                "password": self._passwords[role], "sslmode": "verify-full",
+                "password": password, "sslmode": "verify-full",
                 "sslrootcert": self._site.ca_file or "system"}
 
 

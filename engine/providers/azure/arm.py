@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -32,6 +34,7 @@ from engine.providers.local.files import read_json, write_json
 Body = Mapping[str, Any]
 
 _TIMEOUT_S = 60
+_SHARED_S = 0.5
 _CODES = {
     "ScopeLocked": ("scope-locked", "Take the lock away, or leave what it protects as it is."),
     "DenyAssignmentAuthorizationFailed": ("deny-assignment", "It is the platform's: leave it as it is (P3.3)."),
@@ -51,13 +54,28 @@ class Arm:
         self._pending = pending
         # Where an answer does not say when to ask again.
         self._every = 0.1 if site.cloud.own else 10.0
+        self._guard = threading.Lock()
+        self._turns: dict[str, threading.Lock] = {}
+        self._read: dict[str, tuple[float, int, dict[str, Any] | None]] = {}
+        self._writes = 0
         self.throttle = Throttle()
         self._client = _client(site, credential, self.throttle)
 
     def get(self, id: str, api: str) -> dict[str, Any] | None:
-        """The resource, or None where there is none."""
-        answer = self._send("GET", id, api, accepted=(200, 404))
-        return None if answer.status_code == 404 else dict(answer.json())
+        """The resource, or None where there is none. Steps that ask for the same one at once share one read; a write
+        of this process ends what was read before it."""
+        key = id.lower()
+        with self._guard:
+            turn = self._turns.setdefault(key, threading.Lock())
+        with turn:
+            at, writes, kept = self._read.get(key, (-_SHARED_S, -1, None))
+            if writes == self._writes and time.monotonic() - at < _SHARED_S:
+                return kept
+            writes = self._writes
+            answer = self._send("GET", id, api, accepted=(200, 404))
+            found = None if answer.status_code == 404 else dict(answer.json())
+            self._read[key] = (time.monotonic(), writes, found)
+            return found
 
     def list(self, id: str, api: str, **query: str) -> list[dict[str, Any]]:
         """All items behind a collection, every page; nothing where it does not exist."""
@@ -94,14 +112,17 @@ class Arm:
             record = read_json(kept)
             if record is not None:
                 again = self._resumed(record, id, context)
+                self._wrote()
                 kept.unlink(missing_ok=True)
                 if again and record["what"] == what:
                     return
+            self._wrote()
             poller = self._begin(method, id, api, body)
             if not poller.done():
                 self._pending.mkdir(parents=True, exist_ok=True, mode=0o700)
                 write_json(kept, {"id": id, "what": what, "token": poller.continuation_token()})
             self._await(poller, id, context)
+            self._wrote()
             kept.unlink(missing_ok=True)
 
     def _begin(self, method: str, id: str, api: str, body: Body | None) -> LROPoller[None]:
@@ -139,6 +160,10 @@ class Arm:
                 context.emit(Progress(note=f"Azure: {said}"))
         with self._told(id):
             poller.result()
+
+    def _wrote(self) -> None:
+        with self._guard:
+            self._writes += 1
 
     # One call
 
