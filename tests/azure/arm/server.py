@@ -48,6 +48,7 @@ class ArmServer:
         self.clock, self.record, self.faults = Clock(scale), Record(), Faults()
         self.subscription, self.tenant = str(uuid.uuid4()), str(uuid.uuid4())
         self.latency = 0.0
+        self.inside = False
         self.limit: tuple[int, float] | None = None
         self.read_lag = 0.0
         self.role_lag = 0.0

@@ -137,6 +137,10 @@ def check_pull(arm: ArmServer, body: dict[str, Any]) -> None:
                 raise bad("InvalidParameterValueInContainerTemplate", "The following field(s) are either invalid or "
                           f"missing. Field 'template.containers.{container['name']}.image' is invalid with details: "
                           f"'Invalid value: \"{image}\": MANIFEST_UNKNOWN: manifest unknown'.")
+            if registry.properties["publicNetworkAccess"].lower() == "disabled" and \
+                    not arm.networks.endpoints_of(registry.id):
+                raise bad("InvalidParameterValueInContainerTemplate", f"Invalid value: \"{image}\": DENIED: client is "
+                          "not allowed access: no private endpoint leads to the registry.")
             login: dict[str, Any] = next((r for r in configuration.get("registries") or []
                           if r.get("server") == registry.private["server"]), {})
             who = identities(arm, body).get(str(login.get("identity") or "").lower())

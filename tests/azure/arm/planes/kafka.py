@@ -93,6 +93,8 @@ class Broker:
         self._folder.cleanup()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if not self._reachable():
+            return
         server = await asyncio.open_connection(self._inner, PORT)
         try:
             rights = await self._let_in((reader, writer), server)
@@ -102,6 +104,13 @@ class Broker:
                                self._answers(server[0], writer, asked))
         finally:
             server[1].close()
+
+    def _reachable(self) -> bool:
+        """Whether the namespace is public, or an endpoint leads to it."""
+        with self.arm.state.lock:
+            namespace = self.arm.state.get(self.resource_id)
+            public = namespace is not None and namespace.properties["publicNetworkAccess"].lower() == "enabled"
+            return public or bool(self.arm.networks.endpoints_of(self.resource_id))
 
     async def _let_in(self, client: Ends, server: Ends) -> set[str] | None:
         """The rights of who comes in; None where nobody may."""

@@ -1,7 +1,7 @@
 """A vault's secrets API: HTTPS on an address of its own, a bearer challenge, versions, soft delete.
 
-Owns the secrets, in memory. A caller needs a role at the vault, or an access policy. A private vault answers nobody who
-comes from outside; the platform, which resolves references to secrets, is inside.
+Owns the secrets, in memory. A caller needs a role at the vault, or an access policy. A private vault answers those who
+are in the network (`arm.inside`) over its private endpoint, and the platform, which resolves references to secrets.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ class Vault:
         caller = self._caller(request)
         if request.query.get("api-version") not in VERSIONS:
             raise _problem(400, "BadParameter", "The api-version is missing or not supported.")
-        if self.private:
+        if self.private and not self._reached_inside():
             raise _problem(403, "Forbidden", "Public network access is disabled and request is not from a trusted "
                            "service nor via an approved private link.")
         self._authorise(caller, READERS if request.method == "GET" else WRITERS)
@@ -105,6 +105,11 @@ class Vault:
                     self._secrets[name.lower()] = self._deleted.pop(name.lower())[0]
                     return Answer(200, self._item(name.lower(), self._secrets[name.lower()][-1]))
         raise _problem(404, "NotFound", "There is nothing here.")
+
+    def _reached_inside(self) -> bool:
+        """Whether the caller is in the virtual network, and an endpoint leads from there to here."""
+        with self.arm.state.lock:
+            return self.arm.inside and bool(self.arm.networks.endpoints_of(self.resource_id))
 
     def _caller(self, request: Request) -> Principal:
         try:
