@@ -89,8 +89,9 @@ def test_a_role_takes_its_time_to_work_and_a_private_vault_answers_nobody_outsid
         "location": "westus2", "properties": {"addressSpace": {"addressPrefixes": ["10.0.0.0/16"]}, "subnets": [
             {"name": "pe", "properties": {"addressPrefix": "10.0.0.0/24"}}]}}, "2024-05-01")
     link = {"name": "kv", "properties": {"privateLinkServiceId": closed["id"], "groupIds": ["vault"]}}
-    call.create(f"{group}/providers/Microsoft.Network/privateEndpoints/team4-pe", {"location": "westus2", "properties": {
-        "subnet": {"id": f"{network['id']}/subnets/pe"}, "privateLinkServiceConnections": [link]}}, "2024-05-01")
+    endpoint = {"subnet": {"id": f"{network['id']}/subnets/pe"}, "privateLinkServiceConnections": [link]}
+    call.create(f"{group}/providers/Microsoft.Network/privateEndpoints/team4-pe",
+                {"location": "westus2", "properties": endpoint}, "2024-05-01")
     arm_real.inside = True
     assert _secrets(arm_real, closed).set_secret("a", "b").value == "b"
     arm_real.inside = False
