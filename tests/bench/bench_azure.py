@@ -28,8 +28,9 @@ def main() -> None:
         before, began = len(arm.record.calls), time.monotonic()
         observe(azure.graph.steps.values(), azure.kinds, azure.target)
         took, calls = time.monotonic() - began, len(arm.record.calls) - before
-        sys.stdout.write(f"plan on Azure, {len(azure.graph.steps)} steps, {LATENCY_S * 1000:.0f} ms a call: {took:.2f} s, "
-              f"{calls} calls; one after the other: {calls * LATENCY_S:.1f} s\n")
+        sys.stdout.write(
+            f"plan on Azure, {len(azure.graph.steps)} steps, {LATENCY_S * 1000:.0f} ms a call: {took:.2f} s, "
+            f"{calls} calls; one after the other: {calls * LATENCY_S:.1f} s\n")
 
 
 if __name__ == "__main__":
