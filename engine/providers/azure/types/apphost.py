@@ -35,5 +35,12 @@ class AppHostType(AzureType):
                 f"Microsoft.Network/virtualNetworks/{self.site.names['vnet']}/subnets/{spec['subnet']}")}
         return {"properties": properties}
 
+    def delete(self, name: str, context: Context) -> None:
+        """Its jobs go first: Azure deletes no environment that has some."""
+        for job in self.arm.list(self.site.id("Microsoft.App/jobs"), self.api):
+            if str(job["name"]).startswith(f"{self.site.names['job']}-"):
+                self.arm.delete(self.site.id(f"Microsoft.App/jobs/{job['name']}"), self.api, context)
+        super().delete(name, context)
+
 
 TYPES = (AppHostType,)
