@@ -36,7 +36,7 @@ def test_from_nothing_to_green_gates_to_no_changes_and_back_to_nothing(arm_real:
         return done.returncode, [json.loads(line) for line in done.stdout.splitlines()]
 
     code, events = run("apply", str(manifest), "--auto-approve")
-    assert code == 0, [e for e in events if e.get("event") in ("StepFailed", "Diagnostic")]
+    assert code == 0, _failures(events)
     passed = {str(e["address"]) for e in events if e.get("event") == "StepSucceeded"}
     assert {"gate.api", "gate.dlq", "gate.errors", "gate.freshness", "gate.pairs", "gate.revision"} <= passed
 
@@ -48,6 +48,11 @@ def test_from_nothing_to_green_gates_to_no_changes_and_back_to_nothing(arm_real:
     assert all(path.endswith(("/token", "/listKeys")) for path in posts), posts
 
     code, events = run("destroy", str(manifest), "--confirm", "test-eva")
-    assert code == 0, [e for e in events if e.get("event") in ("StepFailed", "Diagnostic")]
+    assert code == 0, _failures(events)
     group = f"/subscriptions/{arm_real.subscription}/resourceGroups/team4-txlookup-rg-eva-test".lower()
     assert [key for key in arm_real.state.resources if key.startswith(group)] == []
+
+
+def _failures(events: list[dict[str, object]]) -> str:
+    """What went wrong, whole, for the message of an assertion."""
+    return json.dumps([e for e in events if e.get("event") in ("StepFailed", "Diagnostic")])

@@ -43,7 +43,8 @@ class Access:
         """The server's address as Azure tells it; None where there is no server."""
         with self._guard:
             at, host = self._seen
-            if time.monotonic() - at > _FRESH_S:
+            # What is not there may be made at any moment.
+            if host is None or time.monotonic() - at > _FRESH_S:
                 live = self._arm.get(self._site.id(
                     f"Microsoft.DBforPostgreSQL/flexibleServers/{self._site.names['pg']}"), API)
                 host = (live or {}).get("properties", {}).get("fullyQualifiedDomainName")
@@ -77,8 +78,8 @@ class Access:
         """Whether the server exists and answers the administrator; asked once for a moment."""
         with self._guard:
             at, answers = self._answers
-            if time.monotonic() - at < _FRESH_S:
-                return answers
+            if answers and time.monotonic() - at < _FRESH_S:
+                return True
         try:
             with self.connect(ADMIN, database=ADMIN) as connection:
                 found = connection.execute("SELECT 1").fetchone() == (1,)

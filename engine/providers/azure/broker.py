@@ -39,7 +39,7 @@ class EventHubs:
         """The namespace's HTTPS address; None where there is no namespace."""
         with self._guard:
             at, address = self._seen
-            if time.monotonic() - at > _FRESH_S:
+            if address is None or time.monotonic() - at > _FRESH_S:  # It may be made at any moment.
                 live = self._arm.get(self._namespace(), API)
                 address = (live or {}).get("properties", {}).get("serviceBusEndpoint")
                 self._seen = (time.monotonic(), address)
