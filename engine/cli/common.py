@@ -189,8 +189,14 @@ def open_target(environment: Environment) -> Capabilities:
         from engine.providers.local import open_target as open_local
 
         return open_local(environment, state_dir())
-    raise Refused([error("no-target", f"The target {environment.target!r} is not built into this txplan.",
-                         mend="Set target: local.")])
+    from engine.policy.naming import all_names, names_of
+
+    try:
+        from engine.providers.azure import open_target as open_azure
+    except ModuleNotFoundError as problem:
+        raise Refused([error("no-target", "This txplan was installed without the packages for Azure.", str(problem),
+                             "Install them: pip install 'txplan[azure]'")]) from problem
+    return open_azure(environment, all_names(names_of(environment)), state_dir())
 
 
 @dataclass(frozen=True)
