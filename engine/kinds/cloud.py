@@ -6,11 +6,11 @@ this is empty, so that the rest of the graph is the same.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from ipaddress import IPv4Network
+from collections.abc import Iterator
 
-from engine.kinds import wiring
+from engine.kinds import private_network, wiring
 from engine.kinds.building import inside, owned
+from engine.kinds.private_network import endpoint_of, network_of, private
 from engine.model.address import Address
 from engine.model.manifest import Azure, Manifest
 from engine.model.step import Step
@@ -24,10 +24,6 @@ _ROLES = {"deployer-secrets": ("Key Vault Secrets Officer", "kv", "deployer"),
           "identity-secrets": ("Key Vault Secrets User", "kv", "identity"),
           "identity-pull": ("AcrPull", "acr", "identity")}
 _SCOPES = {"kv": wiring.VAULT, "acr": wiring.REGISTRY}
-_ZONES = {"postgres": ("privatelink.postgres.database.azure.com", wiring.POSTGRES),
-          "vault": ("privatelink.vaultcore.azure.net", wiring.VAULT),
-          "namespace": ("privatelink.servicebus.windows.net", wiring.NAMESPACE),
-          "registry": ("privatelink.azurecr.io", wiring.REGISTRY)}
 IMAGE_NAME = "txplan"
 
 
@@ -42,18 +38,18 @@ def steps(manifest: Manifest, code: str) -> Iterator[Step]:
                 depends_on={wiring.WORKSPACE})
     yield owned(manifest, wiring.IDENTITY, "identity", "id", place, lives_in=group)
     yield owned(manifest, wiring.REGISTRY, "registry", "acr", {
-        **place, **reach(manifest), "sku": "Premium" if _private(manifest) else "Basic"}, lives_in=group)
+        **place, **reach(manifest), "sku": "Premium" if private(manifest) else "Basic"}, lives_in=group)
     if manifest.azure.image is None:
         yield inside(manifest, wiring.IMAGE, "image", IMAGE_NAME, "azure.image",
                      {"code": code[:12], "registry": resource_name(manifest.names, "acr")},
                      lives_in={wiring.REGISTRY})
     yield owned(manifest, wiring.APP_HOST, "apphost", "caenv",
-                {**place, **({"subnet": "apps"} if _private(manifest) else {})}, lives_in=group,
-                depends_on={wiring.WORKSPACE, *_network(manifest)})
+                {**place, **reach(manifest), **({"subnet": "apps"} if private(manifest) else {})}, lives_in=group,
+                depends_on={wiring.WORKSPACE, *network_of(manifest)})
     yield from _roles(manifest)
     yield from _broker(manifest)
     yield from _firewall(manifest, manifest.azure)
-    yield from _private_network(manifest, manifest.azure)
+    yield from private_network.steps(manifest, manifest.azure, place)
 
 
 def located(manifest: Manifest) -> dict[str, Value]:
@@ -65,7 +61,7 @@ def reach(manifest: Manifest) -> dict[str, Value]:
     """Who reaches a resource, on a target where that is a setting (P3.2)."""
     if manifest.azure is None:
         return {}
-    return {"public_network_access": "Disabled" if _private(manifest) else "Enabled"}
+    return {"public_network_access": "Disabled" if private(manifest) else "Enabled"}
 
 
 def vault(manifest: Manifest) -> dict[str, Value]:
@@ -92,22 +88,21 @@ def for_secrets(manifest: Manifest) -> frozenset[Address]:
     """What must be there before a secret can be stored."""
     if manifest.azure is None:
         return frozenset()
-    return frozenset({wiring.role("deployer-secrets")}) | _endpoint_of(manifest, "vault")
+    return frozenset({wiring.role("deployer-secrets")}) | endpoint_of(manifest, "vault")
 
 
 def for_database(manifest: Manifest) -> frozenset[Address]:
     """What must be there before somebody logs in."""
     if manifest.azure is None:
         return frozenset()
-    private = _endpoint_of(manifest, "postgres")
-    return private | frozenset(step.address for step in _firewall(manifest, manifest.azure))
+    return endpoint_of(manifest, "postgres") | frozenset(step.address for step in _firewall(manifest, manifest.azure))
 
 
 def for_broker(manifest: Manifest) -> frozenset[Address]:
     """What must be there before somebody reads or publishes."""
     if manifest.azure is None:
         return frozenset()
-    return frozenset(wiring.rule(name) for name in _RULES) | _endpoint_of(manifest, "namespace")
+    return frozenset(wiring.rule(name) for name in _RULES) | endpoint_of(manifest, "namespace")
 
 
 def for_runs(manifest: Manifest) -> frozenset[Address]:
@@ -116,41 +111,8 @@ def for_runs(manifest: Manifest) -> frozenset[Address]:
         return frozenset()
     image = {wiring.IMAGE} if manifest.azure.image is None else set()
     roles = {wiring.role("identity-secrets"), wiring.role("identity-pull")}
-    return _endpoint_of(manifest, "registry") | frozenset(
+    return endpoint_of(manifest, "registry") | frozenset(
         {wiring.APP_HOST, wiring.IDENTITY, wiring.REGISTRY, *roles, *image})
-
-
-def _private(manifest: Manifest) -> bool:
-    return manifest.access == "private"
-
-
-def _network(manifest: Manifest) -> Iterable[Address]:
-    return {wiring.NETWORK} if _private(manifest) else ()
-
-
-def _endpoint_of(manifest: Manifest, service: str) -> frozenset[Address]:
-    """The private endpoint of a service, where there is one."""
-    return frozenset({Address("resource", f"endpoint-{service}")} if _private(manifest) else ())
-
-
-def _private_network(manifest: Manifest, azure: Azure) -> Iterator[Step]:
-    """The network, and for each service a zone and an endpoint in it; a public environment has none."""
-    if not _private(manifest):
-        return
-    space = IPv4Network(azure.address_space)
-    apps = next(space.subnets(new_prefix=23))
-    endpoints = next(s for s in space.subnets(new_prefix=24) if not s.subnet_of(apps))
-    name, group = resource_name(manifest.names, "vnet"), resource_name(manifest.names, "rg")
-    yield owned(manifest, wiring.NETWORK, "network", "vnet", {
-        **located(manifest), "address_space": str(space),
-        "subnets": {"apps": str(apps), "endpoints": str(endpoints)}}, lives_in={wiring.GROUP})
-    for service, (zone, address) in _ZONES.items():
-        at = Address("resource", f"zone-{service}")
-        yield inside(manifest, at, "zone", zone, "access", {"group": group, "network": name},
-                     lives_in={wiring.NETWORK})
-        yield inside(manifest, Address("resource", f"endpoint-{service}"), "endpoint",
-                     f"{resource_name(manifest.names, 'pe')}-{service}", "access",
-                     {"service": service, "network": name}, lives_in={wiring.NETWORK, address}, depends_on={at})
 
 
 def _roles(manifest: Manifest) -> Iterator[Step]:
@@ -174,7 +136,7 @@ def _broker(manifest: Manifest) -> Iterator[Step]:
 
 def _firewall(manifest: Manifest, azure: Azure) -> Iterator[Step]:
     """The ranges of the manifest, and Azure's own services, among them the apps; a private server has none."""
-    if _private(manifest):
+    if private(manifest):
         return
     ranges = {"azure-services": ("0.0.0.0", "0.0.0.0"), **azure.allow}
     for name, (first, last) in sorted(ranges.items()):

@@ -60,6 +60,7 @@ class Apps:
             "configuration": {
                 "activeRevisionsMode": "Single", "registries": self._containers.registries(),
                 "secrets": self._containers.secrets(owner, app.secrets),
+                # In an environment without a public address "external" reaches as far as the network.
                 "ingress": {"external": True, "targetPort": PORT, "transport": "Http", "allowInsecure": False,
                             "traffic": [{"latestRevision": True, "weight": 100}]}},
             "template": {

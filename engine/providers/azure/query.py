@@ -39,9 +39,7 @@ class Query:
             f"Microsoft.OperationalInsights/workspaces/{self._site.names['law']}"), "2025-07-01")
         if workspace is None:
             return []
-        own = self._site.cloud.own
-        base = f"{self._site.cloud.arm}/v1" if own else "https://api.loganalytics.io/v1"
-        scope = self._site.cloud.scope if own else "https://api.loganalytics.io/.default"
+        base, scope = f"{self._site.cloud.logs}/v1", self._site.cloud.logs_scope
         client: PipelineClient[Any, Any] = PipelineClient(base, policies=[
             RetryPolicy(retry_total=3), BearerTokenCredentialPolicy(self._arm.credential, scope)],
             connection_verify=self._site.verify)

@@ -18,6 +18,7 @@ class Cloud:
 
     arm: str
     authority: str
+    logs: str
     own: bool = False
 
     @property
@@ -25,11 +26,19 @@ class Cloud:
         """What a token for the resource manager is asked for."""
         return f"{self.arm}/.default"
 
+    @property
+    def logs_scope(self) -> str:
+        """What a token for the logs' API is asked for."""
+        return f"{self.logs}/.default"
+
 
 CLOUDS: Mapping[str, Cloud] = {
-    "public": Cloud("https://management.azure.com", "https://login.microsoftonline.com"),
-    "usgovernment": Cloud("https://management.usgovcloudapi.net", "https://login.microsoftonline.us"),
-    "china": Cloud("https://management.chinacloudapi.cn", "https://login.chinacloudapi.cn"),
+    "public": Cloud("https://management.azure.com", "https://login.microsoftonline.com",
+                    "https://api.loganalytics.io"),
+    "usgovernment": Cloud("https://management.usgovcloudapi.net", "https://login.microsoftonline.us",
+                          "https://api.loganalytics.us"),
+    "china": Cloud("https://management.chinacloudapi.cn", "https://login.chinacloudapi.cn",
+                   "https://api.loganalytics.azure.cn"),
 }
 
 
@@ -73,7 +82,8 @@ def site_of(environment: Environment, names: Mapping[str, str]) -> Site:
     at = environment.site
     known = CLOUDS[str(at["cloud"])]
     arm, authority = at.get("endpoint"), at.get("authority")
-    cloud = Cloud(str(arm or known.arm).rstrip("/"), str(authority or known.authority).rstrip("/"), bool(arm))
+    at_arm = str(arm or known.arm).rstrip("/")
+    cloud = Cloud(at_arm, str(authority or known.authority).rstrip("/"), at_arm if arm else known.logs, bool(arm))
     return Site(environment, names, cloud, str(at["subscription"]), _text(at.get("tenant")), str(at["location"]),
                 _text(at.get("ca_file")), environment.access == "private", at["soft_deleted"] == "purge",
                 _text(at.get("image")), _text(at.get("state")))

@@ -6,19 +6,18 @@ from collections.abc import Mapping
 from typing import Any
 
 from engine.model.value import Attributes
-from engine.providers.azure.resource import AzureType, same_name
+from engine.providers.azure.resource import AzureType, last, same_name
 from engine.providers.base import Context
 
 API, DNS = "2024-05-01", "2024-06-01"
 _APPS = "apps"
 
-# Service: (its resource, what a private endpoint calls it, the zone of its names).
-SERVICES: Mapping[str, tuple[str, str, str]] = {
-    "postgres": ("Microsoft.DBforPostgreSQL/flexibleServers/{pg}", "postgresqlServer",
-                 "privatelink.postgres.database.azure.com"),
-    "vault": ("Microsoft.KeyVault/vaults/{kv}", "vault", "privatelink.vaultcore.azure.net"),
-    "namespace": ("Microsoft.EventHub/namespaces/{evh}", "namespace", "privatelink.servicebus.windows.net"),
-    "registry": ("Microsoft.ContainerRegistry/registries/{acr}", "registry", "privatelink.azurecr.io"),
+# Service: (its resource, what a private endpoint calls it).
+SERVICES: Mapping[str, tuple[str, str]] = {
+    "postgres": ("Microsoft.DBforPostgreSQL/flexibleServers/{pg}", "postgresqlServer"),
+    "vault": ("Microsoft.KeyVault/vaults/{kv}", "vault"),
+    "namespace": ("Microsoft.EventHub/namespaces/{evh}", "namespace"),
+    "registry": ("Microsoft.ContainerRegistry/registries/{acr}", "registry"),
 }
 
 
@@ -83,16 +82,16 @@ class Zone(AzureType):
 
 
 class Endpoint(AzureType):
-    """{name, service, network}: an address of the network for a service, and its name in the zone."""
+    """{name, service, network, zone}: an address of the network for a service, and its name in the zone."""
 
     type = "endpoint"
     path = "Microsoft.Network/privateEndpoints/{name}"
     api = API
-    immutable = frozenset({"service", "network"})
+    immutable = frozenset({"service", "network", "zone"})
 
     def body(self, name: str, spec: Attributes, context: Context) -> dict[str, Any]:
         """In the subnet of endpoints."""
-        path, part, _ = SERVICES[str(spec["service"])]
+        path, part = SERVICES[str(spec["service"])]
         network = self.site.id(f"Microsoft.Network/virtualNetworks/{self.site.names['vnet']}")
         return {"location": self.site.location, "tags": dict(self.site.environment.tags), "properties": {
             "subnet": {"id": f"{network}/subnets/endpoints"},
@@ -101,18 +100,24 @@ class Endpoint(AzureType):
 
     def after(self, name: str, spec: Attributes, context: Context) -> None:
         """Its name inside the network."""
-        zone = SERVICES[str(spec["service"])][2]
-        self.arm.put(f"{self.id(name)}/privateDnsZoneGroups/default", API, {"properties": {"privateDnsZoneConfigs": [
+        zone = str(spec["zone"])
+        self.arm.put(self._lookup(name), API, {"properties": {"privateDnsZoneConfigs": [
             {"name": zone.replace(".", "-"), "properties": {
                 "privateDnsZoneId": self.site.id(f"Microsoft.Network/privateDnsZones/{zone}")}}]}}, context)
 
     def attributes(self, name: str, live: Mapping[str, Any]) -> dict[str, Any]:
-        """The service behind it."""
+        """The service behind it, and the zone that has its name; none where nobody could look it up."""
         links = live["properties"].get("privateLinkServiceConnections") or [{"properties": {}}]
         behind = str(links[0]["properties"].get("privateLinkServiceId", "")).lower()
-        service = next((s for s, (path, _, _) in SERVICES.items()
+        service = next((s for s, (path, _) in SERVICES.items()
                         if behind.endswith(path.format(**self.site.names).lower())), "")
-        return {"service": service, "network": self.site.names["vnet"]}
+        group = self.arm.get(self._lookup(name), API) or {"properties": {}}
+        zones = [last(c["properties"].get("privateDnsZoneId"))
+                 for c in group["properties"].get("privateDnsZoneConfigs") or []]
+        return {"service": service, "network": self.site.names["vnet"], "zone": (zones or [""])[0]}
+
+    def _lookup(self, name: str) -> str:
+        return f"{self.id(name)}/privateDnsZoneGroups/default"
 
 
 TYPES = (Network, Zone, Endpoint)

@@ -1,4 +1,4 @@
-"""`registry` {name, tags, location, sku}: Container Registry, without its admin user."""
+"""`registry` {name, tags, location, sku, public_network_access}: Container Registry, without its admin user."""
 
 from __future__ import annotations
 
@@ -21,7 +21,13 @@ class Registry(AzureType):
     def body(self, name: str, spec: Attributes, context: Context) -> dict[str, Any]:
         """Images are pulled with an identity, never with a password."""
         return {"sku": {"name": spec["sku"]}, "properties": {
-            "adminUserEnabled": False, "publicNetworkAccess": spec["public_network_access"]}}
+            "adminUserEnabled": False, "publicNetworkAccess": spec["public_network_access"], **self._builds(spec)}}
+
+    def _builds(self, spec: Attributes) -> dict[str, Any]:
+        """Its own builds come from outside of the network, so a private one has to let them in."""
+        if spec["public_network_access"] == "Enabled":
+            return {}
+        return {"networkRuleBypassOptions": "AzureServices", "networkRuleBypassAllowedForTasks": True}
 
     def attributes(self, name: str, live: Mapping[str, Any]) -> dict[str, Any]:
         """Its tier and who reaches it."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from tests.azure.arm.bodies import filled
 from tests.azure.arm.errors import ArmError, bad
 from tests.azure.arm.paths import Target
-from tests.azure.arm.resource import ASYNC_201, ASYNC_202, LOCATION_202, Put, ResourceType
+from tests.azure.arm.resource import ASYNC_201, ASYNC_202, LOCATION_202, SYNC, Put, ResourceType
 from tests.azure.arm.state import Resource
 from tests.azure.arm.web import Answer, Request
 
@@ -255,3 +255,9 @@ class Links(ResourceType):
     def show(self, resource: Resource, body: dict[str, Any]) -> dict[str, Any]:
         body["properties"]["virtualNetworkLinkState"] = "Completed"
         return body
+
+
+class Records(ResourceType):
+    type = "Microsoft.Network/privateDnsZones/A"
+    version = "2024-06-01"
+    style = SYNC
