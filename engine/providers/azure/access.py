@@ -37,7 +37,7 @@ class Access:
         self._guard, self._reading = threading.Lock(), threading.Lock()
         self._seen: tuple[float, str | None] = (-_FRESH_S, None)
         self._answers: tuple[float, bool] = (-_FRESH_S, False)
-        self._passwords: dict[str, str] = {}
+        self._passwords: dict[str, tuple[str, str]] = {}
 
     def host(self) -> str | None:
         """The server's address as Azure tells it; None where there is no server."""
@@ -104,13 +104,20 @@ class Access:
         secret = "postgres-admin" if role == ADMIN else LOGINS.get(role)
         if secret is None:
             raise Refused([error("no-login", f"the environment has no login {role}", mend="apply the manifest first")])
-        with self._reading:
-            password = self._passwords.get(role) or self._secrets.get(secret)
-            self._passwords[role] = password
         return {"host": host, "port": "5432", "user": LOGIN if role == ADMIN else role,
                 "dbname": database or str(self._site.environment.site["database"]),
-                "password": password, "sslmode": "verify-full",
+                "password": self._password(role, secret), "sslmode": "verify-full",
                 "sslrootcert": self._site.ca_file or "system"}
+
+    def _password(self, role: str, secret: str) -> str:
+        """The secret's value, read once as long as the vault's list tells of the same one."""
+        with self._reading:
+            described = self._secrets.describe(secret)
+            kept = self._passwords.get(role)
+            if kept is None or described is None or kept[0] != described.fingerprint:
+                kept = (described.fingerprint if described else "", self._secrets.get(secret))
+                self._passwords[role] = kept
+            return kept[1]
 
 
 def _unreachable(summary: str, detail: str = "") -> Refused:

@@ -15,8 +15,9 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import quote, unquote
 
-from azure.core.exceptions import AzureError, HttpResponseError, ResourceExistsError, ResourceNotFoundError
+from azure.core.exceptions import AzureError, ResourceExistsError, ResourceModifiedError, ResourceNotFoundError
 
 from engine.model.diagnostic import Refused, error
 from engine.providers.azure.credentials import Credential
@@ -50,13 +51,13 @@ class BlobLock:
         blob = self._blob()
         holder = LockHolder(_who(), socket.gethostname(), os.getpid(), datetime.now(UTC), purpose)
         try:
-            with suppress(ResourceExistsError):
+            # A blob that is there already says so in one of two ways, by whether somebody holds it.
+            with suppress(ResourceExistsError, ResourceModifiedError):
                 blob.upload_blob(b"", overwrite=False)
             lease = blob.acquire_lease(lease_duration=_LEASE_S)
-        except HttpResponseError as problem:
-            if problem.status_code == 409:
-                raise self._refused() from None
-            raise self._away(problem) from None
+            blob.set_blob_metadata(_told(holder), lease=lease)
+        except ResourceExistsError:
+            raise self._refused() from None
         except AzureError as problem:
             raise self._away(problem) from None
         done = threading.Event()
@@ -69,13 +70,12 @@ class BlobLock:
         keeper = threading.Thread(target=renew, daemon=True)
         keeper.start()
         try:
-            blob.set_blob_metadata({"who": holder.who, "host": holder.host, "pid": str(holder.pid),
-                                    "since": holder.since.isoformat(), "purpose": purpose}, lease=lease)
             yield holder
         finally:
             done.set()
             keeper.join(5.0)
             with suppress(AzureError):
+                blob.set_blob_metadata({}, lease=lease)  # The next one's refusals name nobody who is gone.
                 lease.release()
 
     def holder(self) -> LockHolder | None:
@@ -106,7 +106,7 @@ class BlobLock:
             return "", None
         except AzureError as problem:
             raise self._away(problem) from None
-        told = properties.metadata or {}
+        told = {key: unquote(value) for key, value in (properties.metadata or {}).items()}
         holder = None
         with suppress(KeyError, ValueError):
             holder = LockHolder(told["who"], told["host"], int(told["pid"]), datetime.fromisoformat(told["since"]),
@@ -119,7 +119,8 @@ class BlobLock:
         assert self._site.state is not None
         account, _, container = self._site.state.partition("//")[2].partition("/")
         return BlobClient(f"https://{account}", container, f"locks/{self._site.environment.name}",
-                          credential=self._credential, connection_verify=self._site.verify)
+                          credential=self._credential, connection_verify=self._site.verify,
+                          retry_total=3, initial_backoff=1, increment_base=2)
 
     def _refused(self) -> Refused:
         holder = self.holder()
@@ -133,6 +134,13 @@ class BlobLock:
     def _away(self, problem: AzureError) -> Refused:
         return Refused([error("lock-away", f"The lock at {self._site.state} cannot be reached.", str(problem)[:300],
                               "See that azure.state names a container, and that you may write its blobs.")])
+
+
+def _told(holder: LockHolder) -> dict[str, str]:
+    """The holder as a blob's metadata, which are headers: nothing but ASCII."""
+    found = {"who": holder.who, "host": holder.host, "pid": str(holder.pid), "since": holder.since.isoformat(),
+             "purpose": holder.purpose}
+    return {key: quote(value, safe=" :+@") for key, value in found.items()}
 
 
 def _who() -> str:

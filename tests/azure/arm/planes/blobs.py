@@ -35,6 +35,7 @@ class _Blob:
     lease: str = ""
     lease_until: float = 0.0
     lease_seconds: float = 0.0
+    broken: bool = False
     changed: float = 0.0
 
     def touch(self) -> None:
@@ -171,7 +172,7 @@ class Blobs:
                 seconds = int(request.headers.get("x-ms-lease-duration", "0"))
                 if seconds != -1 and not 15 <= seconds <= 60:
                     raise _problem(400, "InvalidHeaderValue", "A lease takes 15 to 60 seconds, or -1.")
-                found.lease = request.headers.get("x-ms-proposed-lease-id") or str(uuid.uuid4())
+                found.lease, found.broken = request.headers.get("x-ms-proposed-lease-id") or str(uuid.uuid4()), False
                 found.lease_seconds = float("inf") if seconds == -1 else seconds * self.lease_scale
                 found.lease_until = time.monotonic() + found.lease_seconds
                 return Answer(201, b"", {**self._headers(found), "x-ms-lease-id": found.lease})
@@ -186,7 +187,7 @@ class Blobs:
             case "break":
                 if not found.lease:
                     raise _problem(409, "LeaseNotPresentWithLeaseOperation", "There is currently no lease on the blob.")
-                found.lease = ""
+                found.lease, found.broken = "", True
                 return Answer(202, b"", {**self._headers(found), "x-ms-lease-time": "0"})
         raise _problem(400, "InvalidHeaderValue", f"'{action}' is no action.")
 
@@ -209,7 +210,8 @@ class Blobs:
     def _headers(found: _Blob, length: int | None = None) -> dict[str, str]:
         headers = {"ETag": found.etag, "Last-Modified": formatdate(found.changed, usegmt=True), "x-ms-version":
                    "2025-11-05", "x-ms-blob-type": found.kind, "x-ms-request-server-encrypted": "true",
-                   "x-ms-lease-state": "leased" if found.leased else "expired" if found.lease else "available",
+                   "x-ms-lease-state": "leased" if found.leased else "expired" if found.lease else
+                   "broken" if found.broken else "available",
                    "x-ms-lease-status": "locked" if found.leased else "unlocked"}
         if length is not None:
             headers |= {"Content-Type": "application/octet-stream", "Accept-Ranges": "bytes"}

@@ -21,12 +21,9 @@ from tests.azure.arm.planes import processes
 
 CHECKOUT = Path(__file__).parents[4]
 IMAGE = "/srv/txplan"
-ENTRYPOINT = ("python", "-m", "streamapp")
-
-
-IMAGE = "/srv/txplan"
-ENTRYPOINT = ("python", "-m", "streamapp")
 """Where the image has the checkout's files."""
+
+ENTRYPOINT = ("python", "-m", "streamapp")
 
 
 class Container:
