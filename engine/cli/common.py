@@ -255,6 +255,7 @@ def making(valid_for: timedelta = VALID_FOR, overrides: tuple[Override, ...] = (
 
     from engine.applying.experience import experience
     from engine.applying.journal import Journal
+    from engine.load.prices import load_prices
     from engine.model.plan import Making
     from engine.version import tool_version
 
@@ -263,7 +264,8 @@ def making(valid_for: timedelta = VALID_FOR, overrides: tuple[Override, ...] = (
     except (KeyError, OSError):  # A container's user need not be in the table of users.
         user = f"uid {os.getuid()}"
     return Making(now(), valid_for, user, socket.gethostname(), tool_version(), overrides,
-                  experience(Journal(state_dir() / "journal" / f"{environment}.jsonl")) if environment else {})
+                  experience(Journal(state_dir() / "journal" / f"{environment}.jsonl")) if environment else {},
+                  load_prices())
 
 
 class Asked(TypedDict, total=False):

@@ -91,8 +91,7 @@ def _closed(arm: ArmServer) -> None:
     host, = of["microsoft.app/managedenvironments"]
     assert host.properties["vnetConfiguration"]["internal"] is True
     shown = host.kind.shown(host)["properties"]
-    zone = f"{host.id.rpartition('/providers/')[0]}/providers/Microsoft.Network/privateDnsZones/{shown['defaultDomain']}"
-    names = arm.state.get(f"{zone}/A/*")
+    names = next((r for r in of["microsoft.network/privatednszones/a"] if shown["defaultDomain"] in r.id), None)
     assert names is not None
     assert names.properties["aRecords"] == [{"ipv4Address": shown["staticIp"]}]
     zones = {r.name for r in of["microsoft.network/privatednszones"]}
@@ -105,7 +104,8 @@ def _closed(arm: ArmServer) -> None:
         secrets = [s for s in run.properties["configuration"]["secrets"] if s["name"] != "trust"]
         assert secrets, run.name
         assert all(s["keyVaultUrl"] and s["identity"] and not s.get("value") for s in secrets), run.name
-        assert all(r["identity"] and not r.get("passwordSecretRef") for r in run.properties["configuration"]["registries"])
+        registries = run.properties["configuration"]["registries"]
+        assert all(r["identity"] and not r.get("passwordSecretRef") for r in registries), run.name
     roles = of["microsoft.authorization/roleassignments"]
     assert len(roles) == 3
     assert {r.id.rpartition("/providers/")[0].rpartition("/providers/")[2].split("/")[1] for r in roles} == {
