@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Mapping
 from datetime import date
@@ -25,6 +28,9 @@ from tests.azure.arm import ArmServer
 PLAIN = ["group", "workspace", "insights", "vault", "identity", "registry", "role-deployer-secrets",
           "role-identity-secrets", "role-identity-pull", "namespace", "hub-ledger", "hub-order", "group-ledger",
           "rule-listen", "rule-send", "apphost", "postgres", "firewall-azure-services"]
+
+
+TXPLAN = str(Path(sys.executable).with_name("txplan"))
 
 
 class Azure:
@@ -75,6 +81,17 @@ class Azure:
                 assert self.target.secrets is not None
                 self.target.secrets.set("postgres-admin", "Only-for-4-tests")
             self.make(name)
+
+    def variables(self, state: str, **more: str) -> dict[str, str]:
+        """The environment of a process on a machine whose state is in the folder `state`."""
+        return {**os.environ, **self.arm.environment(), "TXPLAN_STATE_DIR": str(self.folder / state), **more}
+
+    def run(self, command: str, *arguments: str, state: str = "state",
+            **more: str) -> subprocess.CompletedProcess[str]:
+        """`txplan COMMAND MANIFEST ARGUMENTS`, as a process of its own."""
+        return subprocess.run([TXPLAN, *command.split(), str(self.folder / "manifest.yaml"), *arguments],
+                              env=self.variables(state, **more), stdin=subprocess.DEVNULL, capture_output=True,
+                              text=True, check=False, timeout=120)
 
 
 def until(holds: Any) -> None:
