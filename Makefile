@@ -27,7 +27,7 @@ audit: $(INSTALLED)  ## Hold the pinned dependencies against published advisorie
 	$(BIN)/python -m tests.support.advisories
 
 bench: $(INSTALLED)  ## Measure against what else one would use.
-	for bench in backfill stream api cli plans reconcile; do $(BIN)/python -m tests.bench.bench_$$bench || exit 1; done
+	for bench in backfill stream api cli plans reconcile azure; do $(BIN)/python -m tests.bench.bench_$$bench || exit 1; done
 	$(BIN)/python -m tests.bench.bench_sustained --seconds 60 --stop 20
 
 lock: $(INSTALLED)  ## Pin all dependencies anew, with hashes and without the name of any index.

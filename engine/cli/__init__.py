@@ -19,8 +19,9 @@ import click
 import engine.cli.commands
 from engine.discovery import module_names
 
-_SECTIONS = {"Write": ("init", "validate", "schema", "graph"),
-             "Change": ("plan", "show", "diff", "apply", "promote", "destroy", "recreate", "extend", "reap", "unlock"),
+_SECTIONS = {"Write": ("init", "validate", "doctor", "schema", "graph"),
+             "Change": ("plan", "show", "diff", "image", "apply", "promote", "destroy", "recreate", "extend", "reap",
+                        "unlock"),
              "Watch": ("list", "drift", "snapshot", "status", "cutover", "logs", "history", "feed", "dlq", "secret",
                        "audit", "guardrails"),
              "Prove": ("reconcile", "books", "fingerprint", "gates", "evidence")}

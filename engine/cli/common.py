@@ -149,8 +149,14 @@ def open_target(environment: Environment) -> Capabilities:
         from engine.providers.local import open_target as open_local
 
         return open_local(environment, state_dir())
-    raise Refused([error("no-target", f"The target {environment.target!r} is not built into this txplan.",
-                         mend="Set target: local.")])
+    from engine.policy.naming import all_names, names_of
+
+    try:
+        from engine.providers.azure import open_target as open_azure
+    except ModuleNotFoundError as problem:
+        raise Refused([error("no-target", "This txplan was installed without the packages for Azure.", str(problem),
+                             "Install them: pip install 'txplan[azure]'")]) from problem
+    return open_azure(environment, all_names(names_of(environment)), state_dir())
 
 
 @dataclass(frozen=True)
@@ -209,6 +215,7 @@ def making(valid_for: timedelta = VALID_FOR, overrides: tuple[Override, ...] = (
 
     from engine.applying.experience import experience
     from engine.applying.journal import Journal
+    from engine.load.prices import load_prices
     from engine.model.plan import Making
     from engine.version import tool_version
 
@@ -217,7 +224,8 @@ def making(valid_for: timedelta = VALID_FOR, overrides: tuple[Override, ...] = (
     except (KeyError, OSError):  # A container's user need not be in the table of users.
         user = f"uid {os.getuid()}"
     return Making(now(), valid_for, user, socket.gethostname(), tool_version(), overrides,
-                  experience(Journal(state_dir() / "journal" / f"{environment}.jsonl")) if environment else {})
+                  experience(Journal(state_dir() / "journal" / f"{environment}.jsonl")) if environment else {},
+                  load_prices())
 
 
 class Asked(TypedDict, total=False):

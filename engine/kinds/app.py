@@ -6,18 +6,15 @@ A revision is the digest of code and settings. Owns their commands, settings and
 
 from __future__ import annotations
 
-import hashlib
-import importlib.util
 import json
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
-from functools import cache
-from pathlib import Path
 
-from engine.kinds import wiring
+from engine.kinds import cloud, wiring
 from engine.kinds.base import NOTHING_TO_REMOVE, Needs, because_upstream, short_digest
 from engine.kinds.records import active_cutover, set_cutover_state, why_unreadable
+from engine.kinds.service import code_digest
 from engine.model.address import Address
 from engine.model.change import Action, Change, Decision, Diff, Reason
 from engine.model.diagnostic import Diagnostic, Refused, error
@@ -50,7 +47,8 @@ class AppKind:
                     wiring.CONSUMER_ROLE, [], uses_broker=True,
                     depends_on=schema | {wiring.BACKFILL if manifest.backfill.source else wiring.CUTOVER,
                                          wiring.CUTOVER, wiring.NAMESPACE, wiring.secret(wiring.CONSUMER_SECRET),
-                                         *([wiring.REPROCESS] if manifest.reprocess else [])})
+                                         *([wiring.REPROCESS] if manifest.reprocess else [])}
+                    | cloud.for_broker(manifest), most=min(h.partitions for h in manifest.hubs))
         yield _step(wiring.API, manifest, "api", manifest.api.replicas,
                     {"DLQ_WINDOW_S": f"{manifest.slo.dlq_window.total_seconds():.0f}",
                      "PAIRS_SETTLED_S": f"{manifest.slo.pairs_settled_for.total_seconds():.0f}",
@@ -119,7 +117,7 @@ class AppKind:
         state = needs.apps.deploy(AppSpec(
             name, str(spec["revision"]), [sys.executable, *map(str, command)],
             {**{str(k): str(v) for k, v in environment.items()}, **connections, "APP_REVISION": str(spec["revision"])},
-            secrets, int(str(spec["replicas"]))), context)
+            secrets, int(str(spec["replicas"])), max_replicas=int(str(spec.get("max_replicas", 0)))), context)
         record = active_cutover(needs.database)
         if change.address == wiring.CONSUMER and record is not None:
             set_cutover_state(needs.database, record.id, "syncing")
@@ -139,13 +137,15 @@ class AppKind:
 
 
 def _step(address: Address, manifest: Manifest, app: str, replicas: int, environment: Mapping[str, str], role: str,
-          secrets: list[str], *, uses_broker: bool, depends_on: frozenset[Address]) -> Step:
+          secrets: list[str], *, uses_broker: bool, depends_on: frozenset[Address], most: int = 0) -> Step:
     settings: dict[str, Value] = {
         "command": ["-m", "streamapp", app], "environment": dict(environment), "role": role,
         "secrets": sorted([wiring.LOGINS[role], *secrets]), "uses_broker": uses_broker, "code": code_digest()}
-    spec = {**settings, "replicas": replicas, "revision": short_digest(settings)}
-    return Step(address, spec, depends_on | {wiring.GROUP}, frozenset({wiring.GROUP}), manifest.where(app),
-                {"replicas": manifest.where(f"{app}.replicas"), "revision": manifest.where(app)})
+    spec: dict[str, Value] = {**settings, "replicas": replicas, "revision": short_digest(settings)}
+    if manifest.azure is not None:
+        spec["max_replicas"] = most
+    return Step(address, spec, depends_on | {wiring.GROUP} | cloud.for_runs(manifest), frozenset({wiring.GROUP}),
+                manifest.where(app), {"replicas": manifest.where(f"{app}.replicas"), "revision": manifest.where(app)})
 
 
 def _connections(spec: Attributes, needs: Needs) -> dict[str, str]:
@@ -201,24 +201,6 @@ def _restarts(address: Address, action: Action) -> bool:
 
 def _names(value: Value) -> list[str]:
     return [str(v) for v in value] if isinstance(value, list | tuple) else []
-
-
-@cache
-def code_digest() -> str:
-    """SHA-256 over the service's source files, by name and content."""
-    hashed = hashlib.sha256()
-    for name, path in service_files().items():
-        hashed.update(f"{name}\0".encode())
-        hashed.update(path.read_bytes())
-    return hashed.hexdigest()
-
-
-def service_files() -> dict[str, Path]:
-    """The service's source files by their names below its folder, sorted; it is found without importing it."""
-    spec = importlib.util.find_spec("streamapp")
-    assert spec is not None and spec.origin is not None
-    root = Path(spec.origin).parent
-    return {path.relative_to(root).as_posix(): path for path in sorted(root.rglob("*.py"))}
 
 
 KIND = AppKind()

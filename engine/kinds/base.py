@@ -21,7 +21,18 @@ from engine.model.manifest import Manifest
 from engine.model.observation import Observation
 from engine.model.step import Step
 from engine.model.value import Attributes, digest
-from engine.providers.base import AppHost, Broker, Capabilities, Context, Database, JobRunner, Metrics, SecretStore
+from engine.providers.base import (
+    AppHost,
+    Broker,
+    Capabilities,
+    Context,
+    Database,
+    Doctor,
+    ImageBuilder,
+    JobRunner,
+    Metrics,
+    SecretStore,
+)
 
 T = TypeVar("T")
 
@@ -120,6 +131,16 @@ class Needs:
     def jobs(self) -> JobRunner:
         """The job runner."""
         return self._need(self.capabilities.jobs, "job runner")
+
+    @property
+    def doctor(self) -> Doctor:
+        """The doctor."""
+        return self._need(self.capabilities.doctor, "doctor")
+
+    @property
+    def images(self) -> ImageBuilder:
+        """The image builder."""
+        return self._need(self.capabilities.images, "images: its apps run from this checkout")
 
     @property
     def metrics(self) -> Metrics:

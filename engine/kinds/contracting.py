@@ -18,7 +18,7 @@ from alembic.config import Config
 from alembic.script import Script
 from alembic.util import to_tuple
 
-from engine.kinds.app import service_files
+from engine.kinds.service import service_files
 from engine.model.value import Value
 
 _SUSPECT = re.compile(r"drop|rename|alter|set\s+not\s+null", re.IGNORECASE)

@@ -12,7 +12,7 @@ from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from engine.kinds import holdings, wiring
+from engine.kinds import cloud, holdings, wiring
 from engine.kinds.base import NOTHING_TO_REMOVE, Needs, unreadable
 from engine.kinds.clocks import begins_after, broker_skew
 from engine.kinds.cutover_guards import refuse_bad_clock, refuse_future, refuse_lost_log, refuse_shared_namespace
@@ -59,7 +59,8 @@ class CutoverKind:
             "names": asdict(manifest.names),
         }
         hubs = {wiring.hub(h.key) for h in manifest.hubs}
-        yield Step(wiring.CUTOVER, spec, frozenset({wiring.SCHEMA, *hubs}), frozenset({wiring.SCHEMA, *hubs}),
+        yield Step(wiring.CUTOVER, spec, frozenset({wiring.SCHEMA, *hubs}) | cloud.for_broker(manifest),
+                   frozenset({wiring.SCHEMA, *hubs}),
                    manifest.where("cutover"), {"at": manifest.where("cutover.at"),
                                                "skew_s": manifest.where("cutover.skew")})
 

@@ -15,7 +15,7 @@ from typing import Any
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError, to_tuple
 
-from engine.kinds import catalog, holdings, wiring
+from engine.kinds import catalog, cloud, holdings, wiring
 from engine.kinds.base import Needs, goes_with, unreadable
 from engine.kinds.contracting import contracts
 from engine.kinds.jobs import run_job
@@ -46,7 +46,7 @@ class MigrateKind:
         chain = revisions(Path(manifest.migrations), manifest.where("migrations"))
         yield Step(wiring.SCHEMA,
                    {"migrations": manifest.migrations, "head": chain[-1]["revision"], "chain": chain},
-                   frozenset({wiring.DATABASE, wiring.secret(wiring.MIGRATOR_SECRET)}),
+                   frozenset({wiring.DATABASE, wiring.secret(wiring.MIGRATOR_SECRET)}) | cloud.for_runs(manifest),
                    frozenset({wiring.DATABASE}), manifest.where("migrations"))
 
     def observe(self, step: Step, capabilities: Capabilities) -> Observation:

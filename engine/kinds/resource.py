@@ -8,8 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from engine.kinds import wiring
+from engine.kinds import cloud, wiring
 from engine.kinds.base import NOTHING_TO_REMOVE, because_upstream
+from engine.kinds.building import inside, owned
+from engine.kinds.service import code_digest
 from engine.model.address import Address
 from engine.model.change import Action, Change, Decision, Diff, Reason
 from engine.model.diagnostic import Refused, error
@@ -19,12 +21,7 @@ from engine.model.observation import Observation
 from engine.model.step import Step
 from engine.model.value import Attributes, Value
 from engine.policy.naming import name as resource_name
-from engine.policy.naming import tags
 from engine.providers.base import Capabilities, Context, ResourceType
-
-# What a spec's key was declared as in the manifest.
-_DECLARED = {"parameters": "postgres.parameters", "version": "postgres.version", "engine": "broker.engine",
-             "bootstrap": "broker.bootstrap", "tags": "ttl"}
 
 
 class ResourceKind:
@@ -38,24 +35,27 @@ class ResourceKind:
     def steps(self, manifest: Manifest) -> Iterable[Step]:
         """One step a resource, in the order in which they contain each other."""
         group = frozenset({wiring.GROUP})
-        yield self._step(manifest, wiring.GROUP, "group", "rg", {})
-        yield self._step(manifest, wiring.VAULT, "vault", "kv", {}, lives_in=group)
-        yield self._step(
+        yield owned(manifest, wiring.GROUP, "group", "rg", cloud.located(manifest))
+        yield owned(manifest, wiring.VAULT, "vault", "kv", cloud.vault(manifest), lives_in=group)
+        yield owned(
             manifest, wiring.POSTGRES, "postgres", "pg",
             {"version": manifest.postgres.version, "parameters": dict(manifest.postgres.parameters),
-             "admin_secret": wiring.ADMIN_SECRET},
+             "admin_secret": wiring.ADMIN_SECRET, **cloud.postgres(manifest)},
             lives_in=group, depends_on={wiring.secret(wiring.ADMIN_SECRET)})
-        yield self._named(
+        yield inside(
             manifest, wiring.DATABASE, "database", manifest.postgres.database, "postgres.database",
             {"owner": wiring.MIGRATOR, "logins": dict(wiring.LOGINS), "server": resource_name(manifest.names, "pg")},
-            lives_in={wiring.POSTGRES}, depends_on={wiring.secret(s) for s in wiring.LOGINS.values()})
-        yield self._step(manifest, wiring.NAMESPACE, "namespace", "evh", self._broker(manifest), lives_in=group,
-                         depends_on={wiring.secret(manifest.broker.password)} if manifest.broker.password else set())
+            lives_in={wiring.POSTGRES},
+            depends_on={wiring.secret(s) for s in wiring.LOGINS.values()} | cloud.for_database(manifest))
+        password = manifest.broker.password if manifest.azure is None else None
+        yield owned(manifest, wiring.NAMESPACE, "namespace", "evh",
+                    cloud.namespace(manifest) or self._broker(manifest), lives_in=group,
+                    depends_on={wiring.secret(password)} if password else set())
         for hub in manifest.hubs:
-            yield self._named(
-                manifest, wiring.hub(hub.key), "hub", hub.name, f"hubs.{hub.key}",
-                {"partitions": hub.partitions, "retention_hours": hub.retention.total_seconds() / 3600,
-                 "namespace": resource_name(manifest.names, "evh")}, lives_in={wiring.NAMESPACE})
+            yield inside(manifest, wiring.hub(hub.key), "hub", hub.name, f"hubs.{hub.key}",
+                         {"partitions": hub.partitions, "retention_hours": hub.retention.total_seconds() / 3600,
+                          "namespace": resource_name(manifest.names, "evh")}, lives_in={wiring.NAMESPACE})
+        yield from cloud.steps(manifest, code_digest())
 
     @staticmethod
     def _broker(manifest: Manifest) -> dict[str, Value]:
@@ -67,23 +67,6 @@ class ResourceKind:
                      "password": broker.password, "ca_file": broker.ca_file}
         return spec
 
-    @staticmethod
-    def _step(manifest: Manifest, address: Address, type_: str, token: str, spec: dict[str, Value], *,
-              lives_in: Iterable[Address] = (), depends_on: Iterable[Address] = ()) -> Step:
-        full = {"type": type_, "name": resource_name(manifest.names, token), "tags": dict(tags(manifest)), **spec}
-        positions = {key: manifest.where(_DECLARED.get(key, type_)) for key in full}
-        return Step(address, full, frozenset(lives_in) | frozenset(depends_on), frozenset(lives_in),
-                    manifest.where(type_), positions)
-
-    @staticmethod
-    def _named(manifest: Manifest, address: Address, type_: str, name: str, path: str, spec: dict[str, Value], *,
-               lives_in: Iterable[Address], depends_on: Iterable[Address] = ()) -> Step:
-        """A resource inside another one: it has a name of its own and takes its container's tags."""
-        declared = {"retention_hours": "retention"}
-        positions = {key: manifest.where(f"{path}.{declared.get(key, key)}") for key in spec}
-        return Step(address, {"type": type_, "name": name, **spec}, frozenset(lives_in) | frozenset(depends_on),
-                    frozenset(lives_in), manifest.where(path), positions)
-
     def observe(self, step: Step, capabilities: Capabilities) -> Observation:
         """The live values of the spec's keys, as the target's resource type reads them."""
         attributes = _type(step.address, step.spec, capabilities).observe(str(step.spec["name"]))
@@ -92,7 +75,7 @@ class ResourceKind:
         resource = _type(step.address, step.spec, capabilities)
         inside = resource.foreign(str(step.spec["name"]))
         notes: dict[str, Value] = {
-            "immutable": sorted(resource.immutable),
+            "immutable": sorted(resource.immutable), "grows": sorted(resource.grows),
             # No part of what binds a plan: a guardrail judges it anew before an apply.
             "foreign": None if inside is None else [{"what": f.what, "why": f.why} for f in inside]}
         return Observation(step.address, exists=True, attributes=attributes, notes=notes)
@@ -102,7 +85,9 @@ class ResourceKind:
         if not seen.exists:
             return Decision(Action.CREATE, (Reason("absent", "It does not exist yet."),))
         immutable = set(_strings(seen.notes.get("immutable")))
-        diffs = tuple(Diff(key, seen.attributes[key], step.spec[key], key in immutable)
+        grows = set(_strings(seen.notes.get("grows")))
+        diffs = tuple(Diff(key, seen.attributes[key], step.spec[key], key in immutable or (
+            key in grows and _shrinks(seen.attributes[key], step.spec[key])))
                       for key in sorted(step.spec)
                       if key in seen.attributes and not same(seen.attributes[key], step.spec[key]))
         reasons = [Reason("differs", f"{d.path} is {d.before!r} and is declared as {d.after!r}"
@@ -138,6 +123,10 @@ class ResourceKind:
         if change.action is Action.DELETE:
             return None
         return _type(change.address, change.spec, capabilities).ready(str(change.spec["name"]))
+
+
+def _shrinks(before: Value, after: Value) -> bool:
+    return isinstance(before, int | float) and isinstance(after, int | float) and after < before
 
 
 def _strings(value: Any) -> list[str]:

@@ -10,7 +10,7 @@ import secrets
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from engine.kinds import wiring
+from engine.kinds import cloud, wiring
 from engine.kinds.base import NOTHING_TO_REMOVE, Needs
 from engine.model.address import Address
 from engine.model.change import Action, Change, Decision, Diff, Reason
@@ -34,7 +34,8 @@ class SecretKind:
         """One step a secret."""
         vault = frozenset({wiring.VAULT})
         for item in manifest.secrets:
-            yield Step(wiring.secret(item.name), {"name": item.name, "source": _source(item)}, vault, vault,
+            yield Step(wiring.secret(item.name), {"name": item.name, "source": _source(item)},
+                       vault | cloud.for_secrets(manifest), vault,
                        manifest.where(f"secrets.{item.name}"))
 
     def observe(self, step: Step, capabilities: Capabilities) -> Observation:

@@ -124,7 +124,7 @@ def _service(change: Change, needs: Needs, context: Context, detail: dict[str, A
 
     run_job(needs.jobs, change.address, [sys.executable, "-m", "streamapp", "smoke"],
             {**_hubs(change), "SMOKE_SPEC": json.dumps({"api": _api(change, needs)})},
-            {**needs.database.client_environment(wiring.MIGRATOR), **needs.broker.client_environment(),
+            {**needs.database.client_environment(wiring.MIGRATOR), **needs.broker.client_environment("prove"),
              "API_TOKEN": needs.secrets.get(wiring.TOKEN_SECRET)}, context, on_event=check)
 
 
@@ -171,7 +171,8 @@ def _feed(change: Change, needs: Needs, context: Context) -> Mapping[str, Any]:
     assert isinstance(source, Mapping)
     feed = {**job_source(source), "rate": change.spec["events_per_s"], "limit": None, "shift_to_now": False}
     return run_job(needs.jobs, Address("smoke", "load-feed"), [sys.executable, "-m", "streamapp", "feed"],
-                   {**_hubs(change), "FEED_SPEC": json.dumps(feed)}, needs.broker.client_environment(), context)
+                   {**_hubs(change), "FEED_SPEC": json.dumps(feed)}, needs.broker.client_environment("send"),
+                   context)
 
 
 def _scrape(needs: Needs) -> list[Sample]:

@@ -12,6 +12,15 @@ VAULT = Address("resource", "vault")
 POSTGRES = Address("resource", "postgres")
 DATABASE = Address("resource", "database")
 NAMESPACE = Address("resource", "namespace")
+# What only a cloud has.
+REGISTRY = Address("resource", "registry")
+IMAGE = Address("resource", "image")
+APP_HOST = Address("resource", "apphost")
+IDENTITY = Address("resource", "identity")
+WORKSPACE = Address("resource", "workspace")
+INSIGHTS = Address("resource", "insights")
+NETWORK = Address("resource", "network")
+
 SCHEMA = Address("migrate", "schema")
 CUTOVER = Address("cutover", "stream")
 BACKFILL = Address("backfill", "source")
@@ -38,6 +47,16 @@ API_ACTOR = "operator"
 def hub(key: str) -> Address:
     """The step of the hub that carries `ledger` or `order`."""
     return Address("resource", f"hub-{key}")
+
+
+def role(name: str) -> Address:
+    """The step of a role assignment."""
+    return Address("resource", f"role-{name}")
+
+
+def rule(name: str) -> Address:
+    """The step of an authorization rule of the broker."""
+    return Address("resource", f"rule-{name}")
 
 
 def secret(name: str) -> Address:

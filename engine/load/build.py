@@ -16,6 +16,7 @@ from engine.model.manifest import (
     Access,
     Api,
     ApiLimits,
+    Azure,
     Backfill,
     BackfillSource,
     Broker,
@@ -58,7 +59,8 @@ def build(reader: Reader, file: str) -> Manifest:
         reconcile=Reconcile(reader.flag("reconcile.source_is_live", False)),
         migrations=reader.optional_file("migrations") or str(asset("migrations")),
         access=cast(Access, reader.text("access", "public")),
-        max_destroy=DestroyLimit(reader.integer("max_destroy.count", 2), reader.number("max_destroy.share", 0.3)))
+        max_destroy=DestroyLimit(reader.integer("max_destroy.count", 2), reader.number("max_destroy.share", 0.3)),
+        azure=_azure(reader) if reader.text("target") == "azure" else None)
     return replace(sections, digest=digest(reader.values), values=reader.values, positions=reader.positions())
 
 
@@ -84,6 +86,20 @@ def _broker(reader: Reader) -> Broker:
                   sasl_mechanism=reader.optional("broker.sasl_mechanism"),
                   username=reader.optional("broker.username"), password=reader.optional("broker.password"),
                   ca_file=reader.optional_file("broker.ca_file"))
+
+
+def _azure(reader: Reader) -> Azure:
+    ranges = {name: text.partition("-") for name, text in reader.texts("azure.allow").items()}
+    return Azure(
+        subscription=reader.text("azure.subscription").lower(), tenant=reader.optional("azure.tenant"),
+        location=reader.text("azure.location").replace(" ", "").lower(),
+        cloud=cast(Literal["public", "usgovernment", "china"], reader.text("azure.cloud", "public")),
+        endpoint=reader.optional("azure.endpoint"), authority=reader.optional("azure.authority"),
+        ca_file=reader.optional_file("azure.ca_file"),
+        address_space=reader.text("azure.address_space", "10.60.0.0/16"),
+        allow={name: (first, last or first) for name, (first, _, last) in ranges.items()},
+        soft_deleted=cast(Literal["recover", "purge"], reader.text("azure.soft_deleted", "recover")),
+        image=reader.optional("azure.image"), state=reader.optional("azure.state"))
 
 
 def _hub(reader: Reader, key: str) -> Hub:

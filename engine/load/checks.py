@@ -9,6 +9,7 @@ from __future__ import annotations
 import glob
 from collections.abc import Callable, Iterator
 from datetime import date
+from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
 from engine.load.reader import Reader
@@ -21,13 +22,15 @@ from engine.policy.naming import RULES, bad_lengths
 NEEDED_SECRETS = ("postgres-admin", "postgres-migrator", "postgres-consumer", "postgres-api", "api-token")
 """Secrets that every environment has."""
 
+_LARGEST_PREFIX = 21
+
 Finding = tuple[str, Diagnostic]
 """A diagnostic and the dotted path that it is about."""
 
 
 def check(manifest: Manifest, reader: Reader, today: date) -> None:
     """Run all checks; `reader` takes their findings."""
-    for checked in (_credentials, _names, _hubs, _retention, _replicas, _rate, _broker, _secrets, _files):
+    for checked in (_credentials, _names, _hubs, _retention, _replicas, _rate, _broker, _secrets, _files, _azure):
         for path, problem in checked(manifest, reader):
             reader.report(path, problem)
     if reader.ok("ttl") and manifest.ttl < today:
@@ -146,6 +149,29 @@ def _secrets(manifest: Manifest, reader: Reader) -> Iterator[Finding]:
             # What stands there may be the secret's own text: it is not shown.
             yield path, error("unknown-secret", f"{path} names no entry of secrets",
                               mend=f"add the entry, or name one of {', '.join(sorted(known))}")
+
+
+def _azure(manifest: Manifest, reader: Reader) -> Iterator[Finding]:
+    """The ranges that JSON Schema cannot read."""
+    if manifest.azure is None:
+        return
+    try:
+        space = IPv4Network(manifest.azure.address_space)
+    except ValueError as problem:
+        yield "azure.address_space", error("not-allowed", f"azure.address_space is no range: {problem}",
+                                           mend="write one such as 10.60.0.0/16")
+    else:
+        if space.prefixlen > _LARGEST_PREFIX:
+            yield "azure.address_space", error("out-of-range", f"{space} is too small for the subnets",
+                                               mend=f"take one of /{_LARGEST_PREFIX} or larger")
+    for name, (first, last) in manifest.azure.allow.items():
+        try:
+            fits = IPv4Address(first) <= IPv4Address(last)
+        except ValueError:
+            fits = False
+        if not fits:
+            yield f"azure.allow.{name}", error("not-allowed", f"azure.allow.{name} is no range of addresses",
+                                               mend="write one address, or the first and the last one of a range")
 
 
 def _files(manifest: Manifest, reader: Reader) -> Iterator[Finding]:

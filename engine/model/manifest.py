@@ -225,6 +225,25 @@ class Reconcile:
 
 
 @dataclass(frozen=True, slots=True)
+class Azure:
+    """Where an environment is made on Azure. `location` is a region's name; `allow` maps a name to (first, last)
+    address."""
+
+    subscription: str
+    tenant: str | None
+    location: str
+    cloud: Literal["public", "usgovernment", "china"]
+    endpoint: str | None
+    authority: str | None
+    ca_file: str | None
+    address_space: str
+    allow: Mapping[str, tuple[str, str]]
+    soft_deleted: Literal["recover", "purge"]
+    image: str | None
+    state: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Manifest:
     """One environment. `values` maps a dotted path to its value as it was read (durations in seconds, paths as they
     were written), `digest` is over them, and `positions` maps a dotted path to where it was declared."""
@@ -250,6 +269,9 @@ class Manifest:
     migrations: str
     max_destroy: DestroyLimit
     access: Access
+    azure: Azure | None = None
+    """Only where that is the target."""
+
     values: Attributes = field(default_factory=dict)
     positions: Mapping[str, Position] = field(default_factory=dict)
     reprocess: Reprocess | None = None

@@ -10,6 +10,7 @@ from graphlib import TopologicalSorter
 
 from engine.model.address import Address
 from engine.model.change import Action, Change
+from engine.model.costs import Costs, Prices
 from engine.model.diagnostic import Diagnostic, Severity
 from engine.model.evidence import Promotion
 from engine.model.step import Environment
@@ -29,7 +30,8 @@ class Experience:
 @dataclass(frozen=True, slots=True)
 class Making:
     """The circumstances in which a plan is made: when, by whom, on which host, with which tool, for how long it is
-    good, which guardrails' refusals its maker answers for, and how its steps went before."""
+    good, which guardrails' refusals its maker answers for, how its steps went before, and the price tables by
+    target."""
 
     now: datetime
     valid_for: timedelta
@@ -38,6 +40,7 @@ class Making:
     tool_version: str
     overrides: tuple[Override, ...] = ()
     history: Mapping[tuple[Address, Action], Experience] = field(default_factory=dict)
+    prices: Mapping[str, Prices] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +113,8 @@ class Plan:
     """What is built anew when all of `changes` is done; empty but for a plan that destroys and builds."""
     road_back: RoadBack | None = None
     """The way back from what it destroys; None where it destroys no store."""
+    costs: Costs | None = None
+    """What the environment costs; None on a target that costs nothing."""
 
     @property
     def pending(self) -> tuple[Change, ...]:

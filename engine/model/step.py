@@ -38,3 +38,5 @@ class Environment:
     env_short: str
     access: str = "public"
     """Who reaches it: `public` or `private`, where every connection is encrypted (P3.2)."""
+    site: Attributes = field(default_factory=dict)
+    """Where the target is (subscription, region, endpoints); nothing for this machine. Holds no secret."""

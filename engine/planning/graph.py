@@ -6,7 +6,8 @@ Owns: compile and its checks (unique addresses, known dependencies, no cycle).
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import networkx as nx
 
@@ -35,7 +36,12 @@ def environment_of(manifest: Manifest) -> Environment:
     """Who the manifest's environment is."""
     names = manifest.names
     return Environment(manifest.environment, manifest.target, names.project, names.team, names.owner, names.env,
-                       tags(manifest), names.short, names.env_short, manifest.access)
+                       tags(manifest), names.short, names.env_short, manifest.access, _site(manifest))
+
+
+def _site(manifest: Manifest) -> dict[str, Any]:
+    """Where the target is: nothing for this machine."""
+    return {} if manifest.azure is None else {**asdict(manifest.azure), "database": manifest.postgres.database}
 
 
 def compile_graph(manifest: Manifest, kinds: Mapping[str, Kind]) -> Graph:

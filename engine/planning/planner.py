@@ -18,6 +18,7 @@ from engine.model.manifest import Manifest
 from engine.model.observation import LiveState, Observation
 from engine.model.plan import FORMAT_VERSION, Experience, Making, Plan
 from engine.model.step import Step
+from engine.planning.costs import costs
 from engine.planning.drift import drift_of
 from engine.planning.graph import Graph, environment_of
 from engine.planning.guardrails import Guardrail, judge
@@ -55,6 +56,7 @@ def make_plan(manifest: Manifest, graph: Graph, live: LiveState, kinds: Mapping[
         built, _ = _build(graph, live.emptied(), kinds)
         plan = replace(plan, road_back=road_back(plan, live, _with_history(
             replace(plan, changes=tuple(built), rebuild=()), making.history)))
+    plan = replace(plan, costs=costs(plan, making.prices))
     return replace(plan, verdicts=judge(guardrails, plan, live, making.now))
 
 

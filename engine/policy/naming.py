@@ -40,6 +40,8 @@ class Rule:
     pattern: Pattern
     least: int
     most: int
+    made: bool = True
+    """Whether an environment has one; the length of a name that nobody gives is no fault."""
 
 
 RULES: Mapping[str, Rule] = {
@@ -51,8 +53,10 @@ RULES: Mapping[str, Rule] = {
     # A vault's limit is too narrow for the pattern with the full project and env.
     "kv": Rule(Pattern.LIMITED, 3, 24),
     "id": Rule(Pattern.HYPHENS, 3, 128),
+    "vnet": Rule(Pattern.HYPHENS, 2, 64),
+    "pe": Rule(Pattern.HYPHENS, 2, 64),
     "acr": Rule(Pattern.JOINED, 5, 50),
-    "st": Rule(Pattern.JOINED, 3, 24),
+    "st": Rule(Pattern.JOINED, 3, 24, made=False),
     "caenv": Rule(Pattern.LIMITED, 2, 32),
     "api": Rule(Pattern.LIMITED, 2, 32),
     "con": Rule(Pattern.LIMITED, 2, 32),
@@ -93,7 +97,7 @@ def bad_lengths(names: Names) -> list[BadLength]:
     """The names that a service would refuse for their length (P3.3)."""
     group = consumer_group(names, 1)
     return [BadLength(token, text, RULES[token].least, RULES[token].most) for token, text in all_names(names).items()
-            if not RULES[token].least <= len(text) <= RULES[token].most] + (
+            if RULES[token].made and not RULES[token].least <= len(text) <= RULES[token].most] + (
         [BadLength("consumer-group", group, 1, GROUP_LIMIT)] if len(group) > GROUP_LIMIT else [])
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from engine.model.value import Attributes, SecretRef
 
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 Partition = tuple[str, int]
 """(topic, partition)."""
+
+Rights = Literal["listen", "send", "prove"]
+"""What a process does at the broker: read, publish, or both."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +71,10 @@ class ResourceType(Protocol):
     @property
     def immutable(self) -> frozenset[str]:
         """Top-level spec keys that cannot change in place: a difference means REPLACE."""
+
+    @property
+    def grows(self) -> frozenset[str]:
+        """Spec keys whose value may be raised in place but never lowered: a lower one means REPLACE."""
 
     def observe(self, name: str) -> Attributes | None:
         """The live values of the spec's keys that this target realises, or None where it does not exist.
@@ -185,8 +192,8 @@ class Broker(Protocol):
         """See that a group's offsets do not outlive the environment; no such group is no error. Members that were
         killed may still be in it."""
 
-    def client_environment(self) -> Mapping[str, str]:
-        """KAFKA_* variables for a process that talks to the broker."""
+    def client_environment(self, rights: Rights = "listen") -> Mapping[str, str]:
+        """KAFKA_* variables for a process that talks to the broker with no more than these rights."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,6 +208,8 @@ class AppSpec:
     secrets: Mapping[str, str] = field(repr=False, default_factory=dict)
     replicas: int = 1
     stop_seconds: int = 30
+    max_replicas: int = 0
+    """How many a host that scales by itself may make of them; 0 for no more than `replicas`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -348,6 +357,30 @@ class Lock(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that a doctor looked at: `ok`, `warning` or `error`, what it saw, and how to mend it."""
+
+    state: Literal["ok", "warning", "error"]
+    what: str
+    says: str
+    mend: str = ""
+
+
+class Doctor(Protocol):
+    """Looks, before anything is made, at what would keep the target from working. Reads only."""
+
+    def look(self) -> Iterator[Finding]:
+        """One finding after the other."""
+
+
+class ImageBuilder(Protocol):
+    """Builds the service's image where the target keeps its images."""
+
+    def build(self, code: str, context: Context) -> str:
+        """Build and push the image of this checkout, whose digest is `code`; `server/repository@digest`."""
+
+
+@dataclass(frozen=True, slots=True)
 class Capabilities:
     """What a target offers for one environment."""
 
@@ -361,3 +394,5 @@ class Capabilities:
     metrics: Metrics | None = None
     applied: Applied | None = None
     register: Register | None = None
+    doctor: Doctor | None = None
+    images: ImageBuilder | None = None

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from engine.model.address import Address, Position
 from engine.model.change import Action, Change, Reason
+from engine.model.costs import Cost
 from engine.model.diagnostic import Diagnostic
 from engine.model.duration import spoken
 from engine.model.plan import Plan
@@ -114,7 +115,7 @@ def read(plan: Plan) -> Reading:
     return Reading(
         title=f"{doing} {env.name}",
         about=f"on {env.target} ({plan.manifest_file}, ttl {env.tags.get('ttl')})",
-        made=_made(plan), summary=_summary(plan),
+        made=_made(plan), summary=" ".join([_summary(plan), *_total(plan)]),
         destroyed=tuple(c.address for c in plan.changes if c.action.destroys),
         notices=tuple(_notices(plan)), roads=tuple(_roads(plan)),
         drift=tuple(_drift(plan)),
@@ -129,7 +130,7 @@ def _sections(plan: Plan) -> Iterable[Section]:
     for place, phase in enumerate(plan.phases()):
         forced = _forced(phase.pending)
         yield Section(titles[place] if plan.rebuild else "", "then." if place else "",
-                      tuple(_block(c, forced.get(c.address, ())) for c in phase.pending))
+                      tuple(_block(c, forced.get(c.address, ()), _cost(plan, c.address)) for c in phase.pending))
 
 
 def _roads(plan: Plan) -> Iterable[Road]:
@@ -157,6 +158,17 @@ def _summary(plan: Plan) -> str:
         return f"Plan: {first or 'nothing to delete'}; then {then}."
     unchanged = f"{plan.counts[Action.NOOP] - left} unchanged"
     return f"Plan: {_actions(plan)}; {unchanged}{f', {left} left out' if left else ''}."
+
+
+def _total(plan: Plan) -> Iterable[str]:
+    """What all of it costs, where it costs anything."""
+    costs = plan.costs
+    if costs is None or not (plan.sound or plan.pending) or not (costs.before or costs.after):
+        return
+    now = f", now {costs.before:,.2f}" if costs.before != costs.after else ""
+    unknown = [str(i.address) for i in costs.items if i.unknown]
+    without = f", and what {', '.join(unknown)} costs" if unknown else ""
+    yield f"Costs about {costs.after:,.2f} {costs.currency} a month{now}{without}."
 
 
 def _actions(plan: Plan) -> str:
@@ -203,6 +215,9 @@ def _footnotes(plan: Plan) -> Iterable[str]:
         yield f"Expected to take about {spoken(seconds)}, by earlier runs{without}."
     if plan.road_back and plan.road_back.seconds is not None and not plan.rebuild:
         yield f"Building it all anew took about {spoken(plan.road_back.seconds)} before."
+    if plan.costs is not None and plan.costs.items:
+        yield (f"Costs are an estimate by list prices of {plan.costs.as_of} ({plan.costs.currency}, "
+               f"{plan.costs.region}); what comes by use is not in the sum.")
     if plan.counts[Action.WAIT]:
         yield "? is decided when it can be read; nothing is destroyed by it."
 
@@ -216,12 +231,34 @@ def _forced(pending: Iterable[Change]) -> Mapping[Address, tuple[Address, ...]]:
     return {address: tuple(found) for address, found in forced.items()}
 
 
-def _block(change: Change, leads_to: tuple[Address, ...]) -> Block:
+def _cost(plan: Plan, address: Address) -> tuple[str, ...]:
+    """What a step costs a month, in words; nothing where it costs nothing."""
+    if plan.costs is None:
+        return ()
+    return tuple(f"costs: {_a_month(item, plan.costs.currency)}" for item in plan.costs.items
+                 if item.address == address)
+
+
+def _a_month(item: Cost, currency: str) -> str:
+    parts = []
+    if item.after and not item.unknown:
+        before = f", now {item.before:,.2f}" if item.before and item.before != item.after else ""
+        parts.append(f"about {item.after:,.2f} {currency} a month{before}")
+    elif item.before and not item.after:
+        parts.append(f"no more {item.before:,.2f} {currency} a month")
+    if item.unknown:
+        parts.append(f"no price is known for {item.unknown}")
+    if item.by_use:
+        parts.append(f"{item.by_use} ({currency})")
+    return "; ".join(parts)
+
+
+def _block(change: Change, leads_to: tuple[Address, ...], cost: tuple[str, ...]) -> Block:
     mark, role = MARKS[change.action]
     named = str(change.spec["name"]) if "name" in change.spec and change.address.kind == "resource" else ""
     values = tuple(Value(d.path, words.value(d.before), words.value(d.after), d.replaces,
                          _place(change.positions.get(d.path))) for d in change.diffs)
-    return Block(change.address, change.action, mark, role, named, values, tuple(_facts(change)),
+    return Block(change.address, change.action, mark, role, named, values, (*_facts(change), *cost),
                  tuple(_scripts(change)), tuple(Why(r.text, _place(r.position)) for r in _untold(change)), leads_to)
 
 

@@ -22,10 +22,10 @@ import pytest
 from confluent_kafka import Consumer, KafkaError, Message, Producer
 
 from engine.model.diagnostic import Refused
+from engine.providers.kafka import topics
+from engine.providers.kafka.session import Connection, Session
 from engine.providers.local import launch
-from engine.providers.local.brokers import topics
 from engine.providers.local.brokers.engine import BrokerEngine, Place, Say
-from engine.providers.local.brokers.session import Connection, Session
 from tests.support.postgres import free_port
 
 DAY_MS = 86_400_000

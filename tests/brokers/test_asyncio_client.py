@@ -7,7 +7,7 @@ from uuid import uuid4
 
 from aiokafka import AIOKafkaConsumer, TopicPartition  # type: ignore[import-untyped]
 
-from engine.providers.local.brokers import positions
+from engine.providers.kafka import positions
 from tests.brokers.differences import Contract
 from tests.brokers.server import Server
 

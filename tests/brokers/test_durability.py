@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from engine.providers.local.brokers import positions, topics
+from engine.providers.kafka import positions, topics
 from tests.brokers.differences import Contract
 from tests.brokers.server import DAY_MS, Server
 

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from engine.model.diagnostic import Refused
-from engine.providers.local.brokers import topics
+from engine.providers.kafka import topics
 from engine.providers.local.brokers.apache import Apache
 from engine.providers.local.brokers.engine import Place, Say
 from tests.brokers.server import DAY_MS, Server

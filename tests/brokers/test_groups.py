@@ -11,7 +11,7 @@ import pytest
 from confluent_kafka import Consumer, TopicPartition
 
 from engine.model.diagnostic import Refused
-from engine.providers.local.brokers import positions
+from engine.providers.kafka import positions
 from tests.brokers.differences import Contract
 from tests.brokers.server import Server, read
 

@@ -10,7 +10,7 @@ from aiokafka.protocol.produce import ProduceRequest  # type: ignore[import-unty
 from aiokafka.protocol.transaction import InitProducerIdRequest  # type: ignore[import-untyped]
 from aiokafka.record.default_records import DefaultRecordBatchBuilder  # type: ignore[import-untyped]
 
-from engine.providers.local.brokers import positions
+from engine.providers.kafka import positions
 from tests.brokers.differences import Contract
 from tests.brokers.server import Server
 

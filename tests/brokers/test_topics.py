@@ -9,7 +9,7 @@ import pytest
 from confluent_kafka import KafkaError, TopicPartition
 
 from engine.model.diagnostic import Refused
-from engine.providers.local.brokers import positions, topics
+from engine.providers.kafka import positions, topics
 from tests.brokers.differences import Contract
 from tests.brokers.server import DAY_MS, Server, read
 

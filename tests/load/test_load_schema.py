@@ -67,10 +67,12 @@ def test_no_mapping_takes_unknown_keys(path: str) -> None:
 def test_defaults_in_the_schema_are_those_of_the_code(tmp_path: Path) -> None:
     path = tmp_path / "e.yaml"
     database = "{host: h, database: d, user: u, password: source-password, orders_table: o, ledger_table: l}"
+    place = "{subscription: 00000000-0000-0000-0000-000000000000, location: koreacentral}"
     seen = set()
     for body, prefix, defaults in (
             ("", "", SCHEMA),
             ("", "broker", SCHEMA["properties"]["broker"]),
+            (f"azure: {place}\n", "azure", SCHEMA["properties"]["azure"]),
             ("", "max_destroy", SCHEMA["properties"]["max_destroy"]),
             ("", "api.limits", SCHEMA["properties"]["api"]["properties"]["limits"]),
             ("", "slo", SCHEMA["properties"]["slo"]),
@@ -79,7 +81,7 @@ def test_defaults_in_the_schema_are_those_of_the_code(tmp_path: Path) -> None:
              SCHEMA["$defs"]["synthetic"]),
             (f"backfill: {{source: {{postgres: {database}}}}}\n", "backfill.source.postgres",
              SCHEMA["$defs"]["source_database"])):
-        path.write_text(HEAD + body)
+        path.write_text((HEAD.replace("local", "azure") if prefix == "azure" else HEAD) + body)
         manifest, found = load_manifest(path, today=date(2026, 11, 23))
         assert manifest, found
         for name, held in defaults["properties"].items():

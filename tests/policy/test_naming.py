@@ -31,15 +31,15 @@ def test_names_of_the_policy(token: str, name: str) -> None:
 
 def test_every_token_of_the_policy_has_a_name() -> None:
     assert set(naming.all_names(NAMES)) == {
-        "rg", "law", "ai", "pg", "evh", "kv", "id", "acr", "st", "caenv", "api", "con", "job"}
-    assert len(set(naming.all_names(NAMES).values())) == 13
+        "rg", "law", "ai", "pg", "evh", "kv", "id", "acr", "st", "caenv", "api", "con", "job", "vnet", "pe"}
+    assert len(set(naming.all_names(NAMES).values())) == 15
 
 
 def test_lengths_are_held_against_the_limits() -> None:
     owner = "2dt026abcdefghi"
     bad = {found.token: found for found in naming.bad_lengths(
         Names(team="team4", project="txlookup", short="tx", owner=owner, env="test", env_short="t"))}
-    assert set(bad) == {"kv", "st"}
+    assert set(bad) == {"kv"}
     assert (bad["kv"].name, bad["kv"].most) == (f"team4-tx-kv-{owner}-t", 24)
 
 

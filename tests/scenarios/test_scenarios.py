@@ -24,6 +24,7 @@ import yaml
 
 from engine.kinds.base import discover
 from engine.load import load_manifest
+from engine.load.prices import load_prices
 from engine.model.address import Address
 from engine.model.change import Action
 from engine.model.manifest import Reprocess
@@ -75,7 +76,8 @@ def _plan(case: Path) -> Plan:
     now = datetime.fromisoformat(live.get("now", "2026-01-02T00:00:00+00:00")).astimezone(UTC)
     overrides = tuple(Override(name, reason) for name, reason in (live.get("overrides") or {}).items())
     return make_plan(manifest, graph, state, kinds, guardrails.discover(),
-                     Making(now, timedelta(days=1), "kim", "laptop", "0.1.0", overrides, _history(live)),
+                     Making(now, timedelta(days=1), "kim", "laptop", "0.1.0", overrides, _history(live),
+                            load_prices()),
                      destroy=bool(live.get("destroy")), recreate=bool(live.get("recreate")),
                      prune=bool(live.get("prune")),
                      selection=Selection(tuple(live.get("only", [])), tuple(live.get("exclude", []))))

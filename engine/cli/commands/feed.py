@@ -65,7 +65,7 @@ def command(manifest: Path, orders: str | None, ledger: str | None, synthetic: i
     needs = Needs(hand.capabilities)
     hubs = {f"HUB_{h.key.upper()}": h.name for h in hand.manifest.hubs}
     result = run_job(needs.jobs, Address("feed", "events"), [sys.executable, "-m", "streamapp", "feed"],
-                     {**hubs, "FEED_SPEC": json.dumps(spec)}, needs.broker.client_environment(),
+                     {**hubs, "FEED_SPEC": json.dumps(spec)}, needs.broker.client_environment("send"),
                      Context(progress, lambda: False))
     if as_json:
         out(json.dumps({"event": "Fed", **result}) + "\n")

@@ -16,6 +16,9 @@ from engine.policy.naming import all_names, names_of
 IDENTIFYING = ("env", "owner", "project")
 """The tags that say whose a resource is."""
 
+_CONTAINERS = ("namespace", "server", "registry", "scope", "network")
+"""The keys of a spec that name what holds it."""
+
 
 class DestroysOnlyItsOwn:
     """See the module."""
@@ -51,7 +54,7 @@ class DestroysOnlyItsOwn:
 
 def _loose(change: Change, containers: Set[object]) -> str:
     """What is inside another resource has no tags of its own: its container must be one of the environment's."""
-    container = str(change.spec.get("namespace") or change.spec.get("server"))
+    container = next((str(change.spec[key]) for key in _CONTAINERS if change.spec.get(key)), "nothing")
     return "" if container in containers else f"it lies in {container}, which is none of the environment's resources"
 
 

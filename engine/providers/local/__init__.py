@@ -14,6 +14,7 @@ from engine.providers.local.applied import AppliedRecords
 from engine.providers.local.apps import Apps
 from engine.providers.local.broker import broker_capabilities
 from engine.providers.local.database import DatabaseType
+from engine.providers.local.doctor import LocalDoctor
 from engine.providers.local.group import GroupType
 from engine.providers.local.home import Home
 from engine.providers.local.jobs import Jobs
@@ -38,4 +39,4 @@ def open_target(environment: Environment, state_dir: Path) -> Capabilities:
     return Capabilities(
         resources={type_.type: type_ for type_ in types} | dict(hubs), lock=FileLock(state_dir, environment.name),
         secrets=vault, database=access, broker=broker, apps=apps, jobs=Jobs(home), metrics=Scraper(apps),
-        applied=AppliedRecords(home), register=LocalRegister(home))
+        applied=AppliedRecords(home), register=LocalRegister(home), doctor=LocalDoctor(home))

@@ -21,11 +21,13 @@ from engine.providers.base import (
     Partition,
     Progress,
     ResourceType,
+    Rights,
     SecretStore,
 )
-from engine.providers.local.brokers import ENGINES, EXTERNAL, positions, topics
+from engine.providers.kafka import positions, topics
+from engine.providers.kafka.session import Connection, Session
+from engine.providers.local.brokers import ENGINES, EXTERNAL
 from engine.providers.local.brokers.engine import BrokerEngine, Place, Say
-from engine.providers.local.brokers.session import Connection, Session
 from engine.providers.local.home import Home
 from engine.providers.local.processes import Processes, Program
 
@@ -96,6 +98,7 @@ class Namespace:
 
     type = "namespace"
     immutable = frozenset({"engine", "bootstrap"})
+    grows: frozenset[str] = frozenset()
 
     def __init__(self, link: Link) -> None:
         self._link = link
@@ -175,6 +178,7 @@ class Hub:
 
     type = "hub"
     immutable = frozenset({"partitions", "namespace"})
+    grows: frozenset[str] = frozenset()
 
     def __init__(self, link: Link) -> None:
         self._link = link
@@ -307,8 +311,8 @@ class LocalBroker:
         if spec is not None and spec["engine"] == EXTERNAL:
             positions.delete_group(self._link.require(), group, patience_s=_SESSION_S)
 
-    def client_environment(self) -> Mapping[str, str]:
-        """KAFKA_* variables; empty where there is no broker."""
+    def client_environment(self, rights: Rights = "listen") -> Mapping[str, str]:
+        """KAFKA_* variables; empty where there is no broker. Whoever reaches it may do all."""
         connection = self._link.connection()
         return {} if connection is None else connection.environment()
 

@@ -14,8 +14,6 @@ import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
-from psycopg import pq
-
 from engine.model.diagnostic import Refused, error
 from engine.providers.local import bound, strays
 from engine.providers.local.files import sync_folder, write_private
@@ -138,15 +136,6 @@ class Cluster:
             environment={"LC_ALL": "C", strays.INSTANCE: self._home.instance, strays.PROGRAM: self.name})
         if code != 0:
             raise Refused([error("postgres-tool-failed", f"{Path(command[0]).name} ended with {code}", output)])
-
-
-def verifier(password: str) -> str:
-    """What PostgreSQL stores of a password (SCRAM-SHA-256), made here so that no server log can hold the text."""
-    offline = pq.PGconn.connect_start(b"host=127.0.0.1 port=1")
-    try:
-        return offline.encrypt_password(password.encode(), ADMIN.encode(), b"scram-sha-256").decode()
-    finally:
-        offline.finish()
 
 
 def binaries_version() -> int:

@@ -21,6 +21,7 @@ class GroupType:
 
     type = "group"
     immutable: frozenset[str] = frozenset()
+    grows: frozenset[str] = frozenset()
 
     def __init__(self, home: Home, processes: Processes) -> None:
         self._home, self._processes = home, processes

@@ -15,6 +15,7 @@ from psycopg import sql
 
 from engine.model.diagnostic import Refused, error
 from engine.model.value import Attributes
+from engine.providers import logins
 from engine.providers.base import ASIDE, Context, Foreign, Progress, SecretStore, previous_of
 from engine.providers.local import cluster
 from engine.providers.local.access import Access
@@ -30,6 +31,7 @@ class PostgresType:
 
     type = "postgres"
     immutable = frozenset({"version"})
+    grows: frozenset[str] = frozenset()
 
     def __init__(self, home: Home, processes: Processes, secrets: SecretStore, access: Access) -> None:
         self._home, self._processes, self._secrets, self._access = home, processes, secrets, access
@@ -94,12 +96,12 @@ class PostgresType:
             self._processes.remove(server.name)
             # Recorded first: a cluster without its record would have a password that nobody knows of.
             self._home.save_record(self.type, server.name, {**spec, "admin_fingerprint": fingerprint})
-            server.initialise(cluster.verifier(password))
+            server.initialise(logins.verifier(password, cluster.ADMIN))
         elif (self._home.record(self.type, server.name) or {}).get("admin_fingerprint") != fingerprint:
             context.emit(Progress(note="changing the administrator's password"))
             if not self._changed_online(server.name, secret, password):
                 self._processes.stop(server.name)
-                server.set_password(cluster.verifier(password))
+                server.set_password(logins.verifier(password, cluster.ADMIN))
             self._home.save_record(self.type, server.name, {
                 **(self._home.record(self.type, server.name) or {}), "admin_secret": secret,
                 "admin_fingerprint": fingerprint})
@@ -114,7 +116,7 @@ class PostgresType:
         try:
             with self._access.administer(name, password=self._secrets.get(former)) as connection:
                 connection.execute(sql.SQL("ALTER ROLE {} PASSWORD {}").format(
-                    sql.Identifier(cluster.ADMIN), sql.Literal(cluster.verifier(password))))
+                    sql.Identifier(cluster.ADMIN), sql.Literal(logins.verifier(password, cluster.ADMIN))))
         except Refused:
             # It may have taken the new one already, and been cut off before that was recorded.
             return self.ready(name) is None

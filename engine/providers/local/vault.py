@@ -165,6 +165,7 @@ class VaultType:
 
     type = "vault"
     immutable: frozenset[str] = frozenset()
+    grows: frozenset[str] = frozenset()
 
     def __init__(self, home: Home, vault: Vault) -> None:
         self._home, self._vault = home, vault

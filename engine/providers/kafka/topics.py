@@ -19,7 +19,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # re-exported
 )
 
 from engine.model.diagnostic import Refused, error
-from engine.providers.local.brokers.session import CALL_S, Session, answer, code
+from engine.providers.kafka.session import CALL_S, Session, answer, code
 
 _RETENTION = "retention.ms"
 _STAMP = "message.timestamp.type"

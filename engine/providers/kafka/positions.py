@@ -21,7 +21,7 @@ from confluent_kafka.admin import OffsetSpec  # type: ignore[attr-defined]  # re
 
 from engine.model.diagnostic import Refused, error
 from engine.providers.base import GroupState, Partition
-from engine.providers.local.brokers.session import CALL_S, Session, answer, code
+from engine.providers.kafka.session import CALL_S, Session, answer, code
 
 _ASK_AGAIN_S = 0.5
 

@@ -1,0 +1,1 @@
+"""What stands behind resources: data planes that are really there."""
