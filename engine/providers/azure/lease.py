@@ -88,10 +88,13 @@ class BlobLock:
         state, holder = self._seen()
         return None if state in ("", "available") else LockStanding(holder, state == "leased", None)
 
-    def break_open(self) -> None:
-        """End the lease at once; whoever has it is not asked and goes on."""
+    def break_open(self, holder: LockHolder | None) -> None:
+        """End `holder`'s lease at once, who is not asked and goes on; Refused where another has it by now."""
         from azure.storage.blob import BlobLeaseClient
 
+        standing = self.standing()
+        if standing is not None and standing.holder != holder:
+            raise self._refused()
         try:
             with suppress(ResourceNotFoundError, ResourceExistsError):  # Nobody ever took it, or nobody has it now.
                 BlobLeaseClient(self._blob()).break_lease(lease_break_period=0)
