@@ -210,7 +210,7 @@ OTHERS = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
 
 @pytest.mark.skipif(not OTHERS, reason="no other version of PostgreSQL is installed here")
 def test_a_source_of_another_version(pair: Pair) -> None:
-    with PostgresServer.started(OTHERS[0]) as other:
+    with PostgresServer.started(binaries=OTHERS[0]) as other:
         database = source_database(other)
         with psycopg.connect(database.conninfo(), autocommit=True) as source:
             fill(source, PAYMENTS)

@@ -28,6 +28,8 @@ _STOP_S = 60.0
 JOB = "TXPLAN_JOB"
 """The environment variable with the name of the job that a process belongs to."""
 
+_LAST_WORDS_S = 5.0
+
 _RUN = "TXPLAN_JOB_RUN"
 """The environment variable with the run of that job: the pid of its txplan, a dash, and a random part."""
 
@@ -74,13 +76,17 @@ def _attend(child: subprocess.Popen[bytes], log: IO[bytes], on_event: OnEvent, c
     lines: queue.Queue[bytes | None] = queue.Queue(maxsize=1000)
     threading.Thread(target=_pump, args=(child.stdout, lines), daemon=True).start()
     kill_at: float | None = None
+    hear_until: float | None = None
     hearing = True
-    # Its end is what counts, not that of its output, which a child of its own may hold open.
+    # Its end is what counts, not that of its output, which a child of its own may hold open; its last words are waited
+    # for all the same, since on a busy machine they come after its end.
     while hearing or child.poll() is None:
         try:
             line = lines.get(timeout=0.1)
         except queue.Empty:
-            hearing = hearing and child.poll() is None
+            if hear_until is None and child.poll() is not None:
+                hear_until = time.monotonic() + _LAST_WORDS_S
+            hearing = hearing and (hear_until is None or time.monotonic() < hear_until)
             line = b""
         if line is None:
             hearing = False
