@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import io
 import re
+import threading
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -32,6 +33,7 @@ _PART = (
     ("narrows", re.compile(rf"ALTER (?:COLUMN )?{_NAME} SET NOT NULL", re.IGNORECASE)),
 )
 _RENAMED = re.compile(r"RENAME TO ", re.IGNORECASE)
+_ALEMBIC = threading.Lock()  # `alembic.op` and `alembic.context` are one for the process, whoever runs a script.
 
 
 def offline_sql(folder: Path, down: str, revision: str) -> str:
@@ -39,7 +41,8 @@ def offline_sql(folder: Path, down: str, revision: str) -> str:
     output = io.StringIO()
     config = Config(output_buffer=output, stdout=io.StringIO())
     config.set_main_option("script_location", str(folder).replace("%", "%%"))
-    command.upgrade(config, f"{down or 'base'}:{revision}", sql=True)
+    with _ALEMBIC:
+        command.upgrade(config, f"{down or 'base'}:{revision}", sql=True)
     return output.getvalue()
 
 
