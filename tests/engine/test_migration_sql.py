@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from engine.kinds.contracting import offline_sql
 from engine.kinds.migration_sql import explained, lint
 
 REPOSITORY = Path(__file__).parents[2]
@@ -69,3 +71,12 @@ def test_findings(sql: str, rule: str, line: int) -> None:
 def test_sound_sql_has_no_findings() -> None:
     assert lint("SET LOCAL lock_timeout = '1s';\nSET LOCAL statement_timeout = '5s';\n"
                 "ALTER TABLE t ADD COLUMN c bigint;") == ()
+
+
+def test_many_environments_may_ask_at_once(folder: Path) -> None:
+    """Alembic keeps one context a process; environments are read in threads."""
+    found = [_revision(folder, f"c{i}", f"c{i - 1}" if i else None, f'op.execute("DROP TABLE bo.t{i}")')
+             for i in range(4)]
+    with ThreadPoolExecutor(4) as pool:
+        asked = list(pool.map(lambda r: offline_sql(folder, r["down"], r["revision"]), found * 8))
+    assert [f"bo.t{i % 4}" in text for i, text in enumerate(asked)] == [True] * 32

@@ -173,6 +173,10 @@ def test_a_group_is_set_back_only_to_what_the_log_holds_and_never_forward(tmp_pa
     assert codes(asked(21)) == {"reprocess-skips"}, "the group is at 20"
     assert codes(planned(tmp_path, reprocess=Reprocess.parse("a:1=10"))) == {"reprocess-unknown"}
     assert codes(planned(tmp_path, reprocess=Reprocess.parse("2027-01-01T00:00:00Z"))) == {"reprocess-future"}
+    reads_nothing = {"reprocess.offsets": {"attributes": {"from": {"a": {"0": 20}}}}}
+    later, sooner = (Reprocess.parse(f"{at}T00:00:00Z") for at in ("2027-01-01", "2026-01-01"))
+    assert codes(planned(tmp_path, reads_nothing, reprocess=later)) == {"reprocess-future"}
+    assert codes(planned(tmp_path, reads_nothing, reprocess=sooner), Outcome.WARN) == {"reprocess-nothing"}
     plan = asked(10)
     part = edited(plan, "app.consumer", action=Action.NOOP)
     again = guardrails.judge(guardrails.discover(), part, LiveState({

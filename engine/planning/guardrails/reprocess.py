@@ -10,12 +10,12 @@ from engine.kinds import wiring
 from engine.kinds.records import offsets_from_json
 from engine.kinds.reprocess import replayed
 from engine.model.change import Action
-from engine.model.diagnostic import Diagnostic, error
+from engine.model.diagnostic import Diagnostic, error, warning
 from engine.model.observation import LiveState, Observation
 from engine.model.plan import Plan
 from engine.model.value import Attributes
 from engine.model.verdict import Verdict
-from engine.planning.guardrails.verdicts import blocked, change_of, listed, passed
+from engine.planning.guardrails.verdicts import blocked, change_of, listed, passed, warned
 
 
 class Reprocess:
@@ -32,9 +32,10 @@ class Reprocess:
         change, seen = change_of(plan, wiring.REPROCESS), live.by_address.get(wiring.REPROCESS)
         if change is None or change.action is Action.NOOP or seen is None or not seen.exists or seen.unreadable:
             # Where it does nothing because of what is asked, that is told all the same.
-            problem = _problem(self.rule, seen) if change is not None and seen is not None else None
+            asked = None if change is None or seen is None or not seen.exists or seen.unreadable else (change, seen)
+            problem = (self._future(asked[0].spec, now) or _problem(self.rule, asked[1])) if asked else None
             if problem is None:
-                yield passed(self, "no group is set back")
+                yield self._nothing() if asked else passed(self, "no group is set back")
                 return
         else:
             problem = self._future(change.spec, now) or _problem(self.rule, seen) or self._half(plan)
@@ -49,6 +50,13 @@ class Reprocess:
             return None
         return error("reprocess-future", f"{spec['at']} has not come yet.", "Nothing was read from then on.",
                      "Name an earlier time, in UTC.", address=wiring.REPROCESS, rule=self.rule)
+
+    def _nothing(self) -> Verdict:
+        """Asked for, and not done: told, so that nobody takes it for done."""
+        summary = "Nothing is read again: the group has read nothing from there on."
+        return warned(self, "no group is set back", warning(
+            "reprocess-nothing", summary, mend="Name an earlier time or offset: txplan cutover status ENV",
+            address=wiring.REPROCESS, rule=self.rule))
 
     def _half(self, plan: Plan) -> Diagnostic | None:
         """The consumer has to start again, and be waited for, in the same plan."""
