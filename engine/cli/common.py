@@ -241,6 +241,18 @@ def evidence_folder(environment: str) -> Path:
     return state_dir() / "evidence" / environment
 
 
+def actor() -> str:
+    """Who asks, for an audit row: `user@host`."""
+    import getpass
+    import socket
+
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # A container's user need not be in the table of users.
+        user = f"uid {os.getuid()}"
+    return f"{user}@{socket.gethostname()}"
+
+
 def making(valid_for: timedelta = VALID_FOR, overrides: tuple[Override, ...] = (),
            environment: str | None = None) -> Making:
     """When, by whom and with what a plan is made here and now, with how its steps went here before."""

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import getpass
 import json
-import os
-import socket
 import sys
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from engine.cli.common import Duration, F, json_option, known_environment, open_target, out, painter, say
+from engine.cli.common import Duration, F, actor, json_option, known_environment, open_target, out, painter, say
 from engine.model.diagnostic import Refused, error
 
 if TYPE_CHECKING:
@@ -125,7 +122,7 @@ def show(env: str, id: int, full: bool, as_json: bool) -> None:
     from engine.kinds.deadletters import content
     from engine.render import deadletters_text as text
 
-    found = content(_needs(env).database, id, _actor())
+    found = content(_needs(env).database, id, actor())
     if found is None:
         raise Refused([error("unknown-dead-letter", f"{env} has no dead letter {id}.",
                              mend=f"See them: txplan dlq list {env} --all")])
@@ -155,7 +152,7 @@ def replay(env: str, ids: tuple[int, ...], as_json: bool, **choice: Any) -> None
             sys.stderr.write(f"\r{p.done:,} {p.unit} ")
 
     needs = _needs(env)
-    result = deadletters.replay(needs, _chosen(ids, choice), _actor(), Context(progress, lambda: False))
+    result = deadletters.replay(needs, _chosen(ids, choice), actor(), Context(progress, lambda: False))
     if as_json:
         out(json.dumps({"event": "Replayed", **result}) + "\n")
     else:
@@ -191,7 +188,7 @@ def purge(env: str, ids: tuple[int, ...], older_than: timedelta, unresolved: boo
     what = f"{len(found.resolved):,} resolved and {len(found.unresolved):,} unresolved dead letters"
     if total and not yes:
         _ask(f"Delete {what} of {env} for good?")
-    gone = deadletters.purge(database, found, _actor()) if total else 0
+    gone = deadletters.purge(database, found, actor()) if total else 0
     if as_json:
         out(json.dumps({"event": "Purged", "resolved": len(found.resolved), "unresolved": len(found.unresolved),
                         "deleted": gone}) + "\n")
@@ -204,12 +201,3 @@ def _ask(question: str) -> None:
         raise Refused([error("no-terminal", "There is no terminal to ask on.", question, "Add --yes.")])
     if not click.confirm(question, default=False, err=True):
         raise Refused([error("not-confirmed", "Nothing was deleted.")])
-
-
-def _actor() -> str:
-    """Who asks, for the audit row."""
-    try:
-        user = getpass.getuser()
-    except (KeyError, OSError):  # A container's user need not be in the table of users.
-        user = f"uid {os.getuid()}"
-    return f"{user}@{socket.gethostname()}"
