@@ -243,20 +243,23 @@ def evidence_folder(environment: str) -> Path:
 
 def actor() -> str:
     """Who asks, for an audit row: `user@host`."""
-    import getpass
     import socket
 
+    return f"{_user()}@{socket.gethostname()}"
+
+
+def _user() -> str:
+    import getpass
+
     try:
-        user = getpass.getuser()
+        return getpass.getuser()
     except (KeyError, OSError):  # A container's user need not be in the table of users.
-        user = f"uid {os.getuid()}"
-    return f"{user}@{socket.gethostname()}"
+        return f"uid {os.getuid()}"
 
 
 def making(valid_for: timedelta = VALID_FOR, overrides: tuple[Override, ...] = (),
            environment: str | None = None) -> Making:
     """When, by whom and with what a plan is made here and now, with how its steps went here before."""
-    import getpass
     import socket
 
     from engine.applying.experience import experience
@@ -264,11 +267,7 @@ def making(valid_for: timedelta = VALID_FOR, overrides: tuple[Override, ...] = (
     from engine.model.plan import Making
     from engine.version import tool_version
 
-    try:
-        user = getpass.getuser()
-    except (KeyError, OSError):  # A container's user need not be in the table of users.
-        user = f"uid {os.getuid()}"
-    return Making(now(), valid_for, user, socket.gethostname(), tool_version(), overrides,
+    return Making(now(), valid_for, _user(), socket.gethostname(), tool_version(), overrides,
                   experience(Journal(state_dir() / "journal" / f"{environment}.jsonl")) if environment else {})
 
 

@@ -28,7 +28,7 @@ PICTURED = 200
 BANDS = 40
 """Into how many bands of stages a graph is summarised at most."""
 
-PAGE = 50
+PAGE = 30
 
 
 @dataclass(frozen=True, slots=True)

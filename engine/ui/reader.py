@@ -37,7 +37,7 @@ from engine.ui.samples import Samples
 
 ANSWERS = 40
 """How many answers of each gate are shown."""
-LETTERS = 50
+LETTERS = 20
 """How many dead letters a page of them holds."""
 RECORDS = 20
 """How many evidence records are shown, the newest first."""

@@ -38,7 +38,7 @@ _KEPT = 256
 
 
 class Answers:
-    """Answers for as long as they are good: one reading at a time of each, in a thread, whoever asks meanwhile waits."""
+    """Answers for as long as they are good: one reading at a time of each, in a thread; who asks meanwhile waits."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock

@@ -5,7 +5,8 @@ import { answers, bar, graph, line } from "./pictures.js";
 
 const key = (name, text, attributes, ...kids) =>
   h("details", { "data-key": name, ...attributes }, h("summary", { "data-key": `s-${name}` }, text), ...kids);
-const plain = (name, text, onclick) => h("button", { class: "plain", type: "button", "data-key": name, onclick }, text);
+const plain = (name, text, onclick, label) =>
+  h("button", { class: "plain", type: "button", "data-key": name, "aria-label": label, onclick }, text);
 
 export function headline(run) {
   const now = run.run;
@@ -55,7 +56,7 @@ export function steps(data, act) {
     table("Steps", ["Step", "State", "Action", "Stage", "Took", "More"], data.rows.map((row) => [
       plain(`step-${row.address}`, row.address, () => act.step(row.address)), badge(row.state), row.action,
       row.stage ?? "", row.seconds !== null ? spoken(row.seconds) : row.began ? since(row.began, row.expected_s) : "",
-      h("span", null, row.says)])),
+      h("span", { class: "says" }, row.says)])),
     h("nav", { class: "pager", "aria-label": "Pages of steps" },
       h("button", { type: "button", "data-key": "before", disabled: data.page <= 1, onclick: onPage(data.page - 1) }, "Before"),
       h("span", null, `Page ${number(data.page)} of ${number(data.pages)}, ${number(data.total)} steps`),
@@ -154,9 +155,9 @@ export function letters(data, chosen, act) {
       h("button", { type: "button", "data-key": "letters-all", "aria-pressed": String(chosen.all),
         onclick: () => act.letters({ all: !chosen.all, page: 1 }) }, "Resolved too")),
     data.letters.length ? table("Dead letters", ["Number", "Since", "Class", "Place", "Why", "Bytes"], data.letters.map((one) => [
-      plain(`letter-${one.id}`, `${one.id}: see it`, () => act.letter(one.id)), time(one.at),
+      plain(`letter-${one.id}`, one.id, () => act.letter(one.id), `Dead letter ${one.id}: see its content`), time(one.at),
       h("span", { class: one.resolved ? "good" : "bad" }, one.class, one.resolved ? " (resolved)" : ""),
-      h("code", null, one.place), one.detail, number(one.size)])) : null,
+      h("code", null, one.place), h("span", { class: "says" }, one.detail), number(one.size)])) : null,
     data.more || data.page > 1 ? h("nav", { class: "pager", "aria-label": "Pages of dead letters" },
       h("button", { type: "button", "data-key": "l-before", disabled: data.page <= 1,
         onclick: () => act.letters({ page: data.page - 1 }) }, "Newer"), h("span", null, `Page ${data.page}`),

@@ -2,7 +2,8 @@
 
 import { h, s, MARKS, number, time } from "./dom.js";
 
-const WIDTH = 190, HEIGHT = 32, GAP_X = 16, GAP_Y = 34, PAD = 12;
+const WIDTH = 178, HEIGHT = 30, GAP_X = 12, GAP_Y = 28, PAD = 12;
+const FITS = 1800; // A wider picture is scrolled; a smaller one is fitted to the page.
 
 export function graph(picture, onStep) {
   const place = new Map(picture.nodes.map((node) => [node.address, {
@@ -10,7 +11,7 @@ export function graph(picture, onStep) {
   const width = Math.max(...[...place.values()].map((p) => p.x)) + WIDTH + PAD;
   const height = Math.max(...[...place.values()].map((p) => p.y)) + HEIGHT + PAD;
   const stages = new Set(picture.nodes.map((node) => node.stage)).size;
-  return s("svg", { class: "graph", viewBox: `0 0 ${width} ${height}`, width, height, role: "img",
+  return s("svg", { class: width <= FITS ? "graph fits" : "graph", viewBox: `0 0 ${width} ${height}`, width, height, role: "img",
     "aria-label": `The graph: ${picture.nodes.length} steps in ${stages} stages. The table below tells each.` },
     picture.edges.map(([from, to]) => edge(place.get(from), place.get(to))),
     picture.nodes.map((node) => box(node, place.get(node.address), onStep)));
@@ -23,7 +24,7 @@ function edge(from, to) {
 }
 
 function box(node, { x, y }, onStep) {
-  const name = node.address.length > 25 ? `${node.address.slice(0, 24)}…` : node.address;
+  const name = node.address.length > 23 ? `${node.address.slice(0, 22)}…` : node.address;
   return s("g", { class: `node ${node.state}`, onclick: () => onStep(node.address) },
     s("title", null, `${node.address}: ${node.state}`),
     s("rect", { x, y, width: WIDTH, height: HEIGHT, rx: 6 }),
@@ -70,7 +71,7 @@ export function line(points, name, unit) {
 // The answers of a gate against its limit.
 export function answers(gate, some) {
   const known = some.filter((one) => typeof one.value === "number");
-  if (!known.length) return null;
+  if (known.length < 2) return null; // One point is no course of time.
   const limits = some.map((one) => one.limit).filter((one) => typeof one === "number");
   const values = [...known.map((one) => one.value), ...limits];
   const low = Math.min(...values, 0), high = Math.max(...values, low + 1e-9);
