@@ -113,7 +113,7 @@ class Board:
         if self._part is None:
             return None
         shown = {c.address: c.waits_for for c in self._part.changes}
-        if len(shown) > PICTURED:
+        if len(shown) > PICTURED >= len(self._part.pending):
             shown = self._part.waits()
         if not shown or len(shown) > PICTURED:
             return None
@@ -154,6 +154,8 @@ class Board:
             return str(line.diagnostic.get("summary", ""))
         if line and state == "skipped":
             return f"blocked by {line.blocked_by}" if line.blocked_by else "the run was stopped"
+        if state in ("skipped", "stopped"):
+            return "its run ended without a word: it was killed, or the machine went down"
         if line and state == "done":
             return "already so" if line.result.get("already") else str(line.result.get("says") or "")
         if state == "waiting":

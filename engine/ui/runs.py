@@ -13,7 +13,7 @@ from typing import Any
 from engine.applying.follow import Follower, RunLine
 from engine.model.diagnostic import Refused
 from engine.model.plan import Plan
-from engine.planning.planfile import load_plan, plan_id
+from engine.planning.planfile import load_named
 from engine.providers.base import Capabilities, LockHolder
 from engine.ui.board import Board
 
@@ -72,8 +72,7 @@ class Runs:
             return
         self._stamp, self._plan, self._plan_name, self._trouble = stamp, None, "", ""
         try:
-            self._plan = load_plan(self._path)
-            self._plan_name = plan_id(self._plan)
+            self._plan, self._plan_name = load_named(self._path)
         except Refused as refused:
             self._trouble = "; ".join(d.summary for d in refused.diagnostics)
 

@@ -191,11 +191,12 @@ def _send(req: Request, resp: Response, value: Any) -> None:
 
 
 async def _refused(req: Request, resp: Response, refused: Refused, params: Any) -> None:
-    """What the engine refuses: its diagnostics."""
-    unknown = any(d.code.startswith("unknown-") for d in refused.diagnostics)
-    resp.status = falcon.HTTP_404 if unknown else falcon.HTTP_409
-    resp.media = {"code": refused.diagnostics[0].code, "diagnostics": [
-        {"code": d.code, "summary": d.summary, "detail": d.detail, "mend": d.mend} for d in refused.diagnostics]}
+    """What the engine refuses, as {refused: [its diagnostics]}. That a part cannot be read now is an answer, and no
+    failure of the question; only what there is not is 404."""
+    if any(d.code.startswith("unknown-") for d in refused.diagnostics):
+        resp.status = falcon.HTTP_404
+    resp.media = {"refused": [{"code": d.code, "summary": d.summary, "detail": d.detail, "mend": d.mend}
+                              for d in refused.diagnostics]}
 
 
 async def _bug(req: Request, resp: Response, failure: Exception, params: Any) -> None:
@@ -206,6 +207,5 @@ async def _bug(req: Request, resp: Response, failure: Exception, params: Any) ->
     place = f"{Path(last.tb_frame.f_code.co_filename).name}:{last.tb_lineno}" if last else "an unknown place"
     _LOG.error("%s at %s", type(failure).__name__, place)
     resp.status = falcon.HTTP_500
-    resp.media = {"code": "bug", "diagnostics": [
-        {"code": "bug", "summary": f"This could not be read: {type(failure).__name__} at {place}.", "detail": "",
-         "mend": ""}]}
+    resp.media = {"refused": [{"code": "bug", "summary": f"This could not be read: {type(failure).__name__} at {place}.",
+                               "detail": "", "mend": ""}]}

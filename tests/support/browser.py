@@ -87,11 +87,12 @@ class Browser:
         return found["result"].get("value")
 
     def until(self, expression: str) -> Any:
-        """The first true value of an expression; fails where there is none for a long while. What throws is not yet true:
-        the page may still be loading."""
+        """The first true value of an expression (true for an element); fails where there is none for a long while. What
+        throws is not yet true: the page may still be loading."""
         deadline = time.monotonic() + _PATIENCE_S
+        tried = f"(() => {{ try {{ const v = {expression}; return v instanceof Node || v }} catch {{ return 0 }} }})()"
         while time.monotonic() < deadline:
-            if value := self.say(f"(() => {{ try {{ return {expression} }} catch {{ return false }} }})()"):
+            if value := self.say(tried):
                 return value
             time.sleep(0.05)
         raise AssertionError(f"it never came true: {expression}; {self.complaints}; "

@@ -12,15 +12,15 @@ export function headline(run) {
   const now = run.run;
   if (!now) return run.plan ? "A plan was made, and nothing was applied yet." : "Nothing was planned or applied here.";
   const done = run.counts.done ?? 0;
-  if (now.alive) return `${run.lock?.purpose ?? "apply"}: ${done} of ${now.steps} done, ${run.counts.running ?? 0} running` +
+  if (now.alive) return `${run.lock?.purpose ?? "apply"}: ${number(done)} of ${number(now.steps)} done, ${number(run.counts.running ?? 0)} running` +
     (now.failed ? `, ${now.failed} failed` : "");
-  if (!now.finish) return `The last run never said its end: ${now.succeeded} of ${now.steps} steps are done.`;
-  return `The last run: ${now.finish}, ${now.succeeded} succeeded, ${now.failed} failed, ${now.skipped} skipped`;
+  if (!now.finish) return `The last run never said its end: ${number(now.succeeded)} of ${number(now.steps)} steps are done.`;
+  return `The last run: ${now.finish}, ${number(now.succeeded)} succeeded, ${number(now.failed)} failed, ${number(now.skipped)} skipped`;
 }
 
 export function run(data, act) {
   const now = data.run;
-  const words = Object.entries(data.counts).map(([state, count]) => `${count} ${state}`).join(", ");
+  const words = Object.entries(data.counts).map(([state, count]) => `${number(count)} ${state}`).join(", ");
   const kinds = (band) => Object.entries(band.kinds).map(([kind, count]) => `${number(count)} ${kind}`).join(", ");
   return [
     data.plan_trouble && h("p", { class: "notice" }, data.plan_trouble),
@@ -32,7 +32,7 @@ export function run(data, act) {
       `by ${data.plan.made_by}, which no run has carried out.`),
     data.shows_run && !data.matches && data.plan && h("p", { class: "notice" },
       "The run is about another plan than the one last made here: its order may differ from what is drawn."),
-    data.total ? bar(data.counts, data.total, `${data.total} steps: ${words}`) : null,
+    data.total ? bar(data.counts, data.total, `${number(data.total)} steps: ${words}`) : null,
     data.picture ? [
       data.picture.left_out ? h("p", { class: "dim" }, `${number(data.picture.left_out)} unchanged steps are left out.`) : null,
       h("div", { class: "wide picture", tabindex: "0", role: "region", "aria-label": "The graph of steps",

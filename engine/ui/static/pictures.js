@@ -2,7 +2,7 @@
 
 import { h, s, MARKS, number, time } from "./dom.js";
 
-const WIDTH = 178, HEIGHT = 30, GAP_X = 12, GAP_Y = 28, PAD = 12;
+const WIDTH = 140, HEIGHT = 40, GAP_X = 10, GAP_Y = 26, PAD = 12;
 const FITS = 1800; // A wider picture is scrolled; a smaller one is fitted to the page.
 
 export function graph(picture, onStep) {
@@ -24,12 +24,14 @@ function edge(from, to) {
 }
 
 function box(node, { x, y }, onStep) {
-  const name = node.address.length > 23 ? `${node.address.slice(0, 22)}…` : node.address;
+  const dot = node.address.indexOf("."), kind = node.address.slice(0, dot), whole = node.address.slice(dot + 1);
+  const name = whole.length > 18 ? `${whole.slice(0, 17)}…` : whole;
   return s("g", { class: `node ${node.state}`, onclick: () => onStep(node.address) },
     s("title", null, `${node.address}: ${node.state}`),
     s("rect", { x, y, width: WIDTH, height: HEIGHT, rx: 6 }),
-    s("text", { class: "mark", x: x + 15, y: y + HEIGHT / 2 }, MARKS[node.state] ?? ""),
-    s("text", { x: x + 28, y: y + HEIGHT / 2 }, name));
+    s("text", { class: "kind", x: x + 9, y: y + 12 }, kind),
+    s("text", { class: "mark", x: x + WIDTH - 13, y: y + 12 }, MARKS[node.state] ?? ""),
+    s("text", { x: x + 9, y: y + 28 }, name));
 }
 
 // One bar, a part a state.
@@ -65,7 +67,8 @@ export function line(points, name, unit) {
       h("span", { class: "dim" }, `at most ${number(most)} since ${time(points[0].at)}`)),
     s("svg", { viewBox: "0 0 600 100", preserveAspectRatio: "none", role: "img",
       "aria-label": `${name} over time: now ${number(now)} ${unit}, at most ${number(most)}` },
-      s("path", { class: "axis", d: "M0 92H600" }), s("path", { class: "line", d: path })));
+      s("path", { class: "axis", d: "M0 92H600" }), s("path", { class: "line", d: path }),
+      s("path", { class: "line last", d: `${path.slice(path.search(/[ML][^ML]*$/)).replace("L", "M").replace("h0.1", "")}h0.1` })));
 }
 
 // The answers of a gate against its limit.

@@ -33,7 +33,8 @@ async function ask(path, key, method = "GET") {
   if (answer.status === 401) throw Object.assign(new Error("The token is not this server's: open the address that it printed."), { away: true });
   const data = await answer.json().catch(() => null);
   if (key) page.tags[key] = { path, tag: answer.ok ? answer.headers.get("ETag") : "" };
-  return answer.ok ? { data } : { refused: data?.diagnostics ?? [{ summary: `The server answered ${answer.status}.`, mend: "" }] };
+  if (data?.refused) return { refused: data.refused };
+  return answer.ok ? { data } : { refused: [{ summary: `The server answered ${answer.status}.`, mend: "" }] };
 }
 
 function trouble(text) {
