@@ -207,5 +207,5 @@ async def _bug(req: Request, resp: Response, failure: Exception, params: Any) ->
     place = f"{Path(last.tb_frame.f_code.co_filename).name}:{last.tb_lineno}" if last else "an unknown place"
     _LOG.error("%s at %s", type(failure).__name__, place)
     resp.status = falcon.HTTP_500
-    resp.media = {"refused": [{"code": "bug", "summary": f"This could not be read: {type(failure).__name__} at {place}.",
-                               "detail": "", "mend": ""}]}
+    resp.media = {"refused": [{"code": "bug", "detail": "", "mend": "",
+                               "summary": f"This could not be read: {type(failure).__name__} at {place}."}]}
