@@ -58,6 +58,7 @@ class Board:
         self._steps = steps if self.shows_run else {}
         self._changes: dict[str, Change] = {str(c.address): c for c in part.changes} if part else {}
         self._part = part
+        self._chosen: tuple[tuple[frozenset[str], str, str], list[str]] | None = None
 
     @cached_property
     def addresses(self) -> list[str]:
@@ -127,12 +128,20 @@ class Board:
 
     def page(self, wanted: Wanted) -> dict[str, Any]:
         """{total, page, pages, rows} of the chosen steps; what asks for attention first, then in the plan's order."""
-        rank = {state: place for place, state in enumerate(STATES)}
-        found = sorted((a for a in self.addresses if self._is_wanted(a, wanted)), key=lambda a: rank[self.states[a]])
+        found = self._found(wanted)
         pages = max(1, -(-len(found) // wanted.size))
         page = min(max(1, wanted.page), pages)
         chosen = found[(page - 1) * wanted.size:page * wanted.size]
         return {"total": len(found), "page": page, "pages": pages, "rows": [self._row(a) for a in chosen]}
+
+    def _found(self, wanted: Wanted) -> list[str]:
+        """All chosen steps, sorted; kept, since the next page is most often of the same choice."""
+        choice = wanted.states, wanted.kind, wanted.text
+        if self._chosen is None or self._chosen[0] != choice:
+            rank = {state: place for place, state in enumerate(STATES)}
+            self._chosen = choice, sorted((a for a in self.addresses if self._is_wanted(a, wanted)),
+                                          key=lambda a: rank[self.states[a]])
+        return self._chosen[1]
 
     def _is_wanted(self, address: str, wanted: Wanted) -> bool:
         return ((not wanted.states or self.states[address] in wanted.states)
