@@ -29,7 +29,7 @@ from engine.planning.evidence_file import load_evidence
 from engine.planning.listing import listed
 from engine.planning.status import read_status
 from engine.planning.timeline import LANES, timeline
-from engine.providers.base import Capabilities, Context, Known
+from engine.providers.base import Capabilities, Context, Known, LockHolder
 from engine.render import deadletters_text, listing_text, timeline_svg
 from engine.render.paint import plain
 from engine.ui.runs import Runs
@@ -97,11 +97,12 @@ class Reader:
             raise Refused([error("unknown-environment", f"No environment {name!r} is watched here.")])
         with self._lock:
             return self._runs.setdefault(name, Runs(name, self._places.plan(name), self._places.journal(name),
-                                                    lambda: self._capabilities(name)))
+                                                    lambda planned: self._holder(name, planned)))
 
-    def _capabilities(self, name: str) -> Capabilities | None:
-        return next((self._places.open_target(k.environment) for k in self._places.known()
-                     if k.environment.name == name), None)
+    def _holder(self, name: str, planned: Environment | None) -> LockHolder | None:
+        live = (k.environment for k in self._places.known() if k.environment.name == name)
+        environment = next(live, planned)
+        return self._places.open_target(environment).lock.holder() if environment else None
 
     def _live(self, name: str) -> tuple[Environment, Capabilities]:
         self.runs(name)

@@ -13,8 +13,9 @@ from typing import Any
 from engine.applying.follow import Follower, RunLine
 from engine.model.diagnostic import Refused
 from engine.model.plan import Plan
+from engine.model.step import Environment
 from engine.planning.planfile import load_named
-from engine.providers.base import Capabilities, LockHolder
+from engine.providers.base import LockHolder
 from engine.ui.board import Board
 
 SHOWN = 15
@@ -24,8 +25,10 @@ SHOWN = 15
 class Runs:
     """See the module. Safe for several threads."""
 
-    def __init__(self, name: str, plan: Path, journal: Path, capabilities: Callable[[], Capabilities | None]) -> None:
-        self._name, self._path, self._capabilities = name, plan, capabilities
+    def __init__(self, name: str, plan: Path, journal: Path,
+                 holder: Callable[[Environment | None], LockHolder | None]) -> None:
+        """`holder` says who holds the lock; it is given the plan's environment, for one that is not live yet."""
+        self._name, self._path, self._holder = name, plan, holder
         self._follower = Follower(journal)
         self._lock = threading.Lock()
         self._stamp: tuple[int, int, int] | None = None
@@ -51,8 +54,7 @@ class Runs:
     def _now(self) -> tuple[Board, LockHolder | None]:
         self._follower.read()
         self._read_plan()
-        capabilities = self._capabilities()
-        holder = capabilities.lock.holder() if capabilities else None
+        holder = self._holder(self._plan.environment if self._plan else None)
         run = self._follower.runs[-1] if self._follower.runs else None
         alive = run is not None and not run.finish and holder is not None
         key = (self._follower.version, run.run if run else "", self._stamp, alive, holder)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import signal
 import socket
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -65,10 +67,12 @@ def command(env: tuple[str, ...], port: int, allow_actions: bool, open_: bool, a
         server = uvicorn.Server(uvicorn.Config(
             application(reader, guard, allow_actions=allow_actions), log_level="error", access_log=False,
             server_header=False, ws="none", timeout_graceful_shutdown=2))
+        # Whatever ends it, what it has opened is closed; uvicorn passes the signal on when it has stopped.
+        signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+        if not as_json:
+            say(f"Watch {', '.join(reader.names()) or 'what is brought up here'} here; Ctrl-C ends it.")
         out(json.dumps({"event": "Serving", "url": url, "actions": allow_actions}) + "\n" if as_json else
             f"{url}\n")
-        if not as_json:
-            say(f"Watch {', '.join(reader.names()) or 'what is brought up here'} there; Ctrl-C ends it.")
         with _opened(url) if open_ else contextlib.nullcontext():
             server.run(sockets=[listener])
 

@@ -68,7 +68,7 @@ const since = (began, expected) => `since ${time(began).slice(11)}${expected ? `
 
 export function runs(data) {
   if (!data.runs.length) return [];
-  return [key("runs", `The last ${data.runs.length} runs`, null,
+  return [key("runs", data.runs.length === 1 ? "The one run" : `The last ${data.runs.length} runs`, null,
     table("Runs", ["Run", "Began", "End", "Took", "Succeeded", "Failed", "Skipped"], data.runs.map((one) => [
       h("code", null, one.run), time(one.at), one.finish || "none recorded", one.seconds === null ? "" : spoken(one.seconds),
       one.succeeded, one.failed, one.skipped]), { class: "figures" }))];
