@@ -164,7 +164,7 @@ class Board:
         if line and state == "skipped":
             return f"blocked by {line.blocked_by}" if line.blocked_by else "the run was stopped"
         if state in ("skipped", "stopped"):
-            return "its run ended without a word: it was killed, or the machine went down"
+            return f"its run ended without a word{' before it was reached' if state == 'skipped' else ' while it ran'}"
         if line and state == "done":
             return "already so" if line.result.get("already") else str(line.result.get("says") or "")
         if state == "waiting":

@@ -100,8 +100,10 @@ class Browser:
 
     def press(self, key: str, code: int) -> None:
         """One key, down and up."""
-        for type_ in ("rawKeyDown", "keyUp"):
-            self.call("Input.dispatchKeyEvent", type=type_, key=key, code=key, windowsVirtualKeyCode=code)
+        text = {"Enter": "\r", " ": " "}.get(key, "")
+        for type_ in ("keyDown" if text else "rawKeyDown", "keyUp"):
+            self.call("Input.dispatchKeyEvent", type=type_, key=key, code="Space" if key == " " else key, text=text,
+                      windowsVirtualKeyCode=code)
 
     def looks(self, *, width: int = 1280, height: int = 900, dark: bool = False) -> None:
         """The window's size and what its user prefers."""

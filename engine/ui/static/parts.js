@@ -59,7 +59,7 @@ export function steps(data, act) {
       h("span", { class: "says" }, row.says)])),
     h("nav", { class: "pager", "aria-label": "Pages of steps" },
       h("button", { type: "button", "data-key": "before", disabled: data.page <= 1, onclick: onPage(data.page - 1) }, "Before"),
-      h("span", null, `Page ${number(data.page)} of ${number(data.pages)}, ${number(data.total)} steps`),
+      h("span", null, `Page ${number(data.page)} of ${number(data.pages)}, ${number(data.total)} step${data.total === 1 ? "" : "s"}`),
       h("button", { type: "button", "data-key": "next", disabled: data.page >= data.pages, onclick: onPage(data.page + 1) }, "Next")),
   ];
 }

@@ -34,11 +34,13 @@ function box(node, { x, y }, onStep) {
     s("text", { x: x + 9, y: y + 28 }, name));
 }
 
-// One bar, a part a state.
+// One bar, a part a state, what is over first.
+const ORDER = ["done", "failed", "stopped", "skipped", "running", "planned", "waiting", "unchanged"];
+
 export function bar(states, total, label) {
   let x = 0;
-  const parts = Object.entries(states).map(([state, count]) => {
-    const width = (count / total) * 1000;
+  const parts = ORDER.filter((state) => states[state]).map((state) => {
+    const width = (states[state] / total) * 1000;
     const part = s("rect", { class: `fill ${state}`, x, y: 0, width, height: 10 });
     x += width;
     return part;

@@ -9,7 +9,8 @@ const EVERY_MS = { run: 1000, steps: 1500, environments: 10000, service: 5000, g
 const STATES = ["failed", "stopped", "running", "waiting", "planned", "skipped", "done", "unchanged"];
 
 const page = { token: null, name: "", actions: false, environments: [], chosen: { state: [], kind: "", text: "", page: 1 },
-  letters: { class: "", all: false, page: 1 }, tags: {}, due: {}, busy: new Set(), announced: "", announcedAt: 0, waiting: null };
+  letters: { class: "", all: false, page: 1 }, tags: {}, due: {}, busy: new Set(), news: { text: "" }, told: { text: "", at: 0 }, waiting: null,
+  from: null };
 
 // The token comes behind the # and stays with this tab; the address bar forgets it.
 function begin() {
@@ -64,6 +65,7 @@ const query = () => new URLSearchParams({ state: page.chosen.state.join(","), ki
 
 function tick() {
   if (document.hidden) return;
+  if (page.news.text) announce();
   for (const part of Object.keys(PARTS)) {
     if (part !== "environments" && !page.name) continue;
     if ((page.due[part] ?? 0) <= Date.now() && !page.busy.has(part)) refresh(part);
@@ -123,7 +125,8 @@ function choose(name) {
   page.chosen = { state: [], kind: "", text: "", page: 1 };
   page.letters = { class: "", all: false, page: 1 };
   page.tags = { environments: page.tags.environments };
-  page.announced = "";
+  page.news = { text: "" };
+  page.told = { text: "", at: 0 };
   at("kind").value = at("text").value = "";
   for (const part of Object.keys(PARTS)) {
     if (part === "environments") continue;
@@ -149,17 +152,18 @@ function showRun(data) {
     put(at("kind"), h("option", { value: "" }, "any"), kinds.map((kind) => h("option", { value: kind }, kind)));
     at("kind").value = kinds.includes(page.chosen.kind) ? page.chosen.kind : "";
   }
-  announce(parts.headline(data), data.run?.alive);
+  page.news = { text: parts.headline(data), urgent: `${data.run?.run} ${data.run?.alive} ${data.run?.failed}` };
+  announce();
   document.title = `${data.run?.alive ? `${data.counts.done ?? 0}/${data.run.steps} ` : ""}${page.name} · txplan`;
   return parts.run(data, act);
 }
 
-// A reader is told at once when a run begins, ends or fails, and every ten seconds how far it is.
-function announce(text, alive) {
-  if (text === page.announced || (alive && Date.now() - page.announcedAt < 10000 && page.announced)) return;
-  if (page.announced || alive) at("announce").textContent = text;
-  page.announced = text;
-  page.announcedAt = Date.now();
+// A listener is told at once when a run begins, ends or has a failure, and every ten seconds how far it is.
+function announce() {
+  const { text, urgent } = page.news;
+  if (text === page.told.text || (urgent === page.told.urgent && Date.now() - page.told.at < 10000)) return;
+  if (page.told.text) at("announce").textContent = text;
+  page.told = { text, urgent, at: page.told.text ? Date.now() : 0 };
 }
 
 function soon(part) {
@@ -170,7 +174,9 @@ function soon(part) {
 function open(title, ...kids) {
   at("detail-title").textContent = title;
   put(at("detail-body"), kids);
-  if (!at("detail").open) at("detail").showModal();
+  if (at("detail").open) return;
+  page.from = document.activeElement?.dataset?.key;
+  at("detail").showModal();
 }
 
 async function detail(title, path, make) {
@@ -217,6 +223,8 @@ at("text").addEventListener("input", () => {
   page.waiting = setTimeout(() => { page.chosen.text = at("text").value.trim(); page.chosen.page = 1; soon("steps"); }, 250);
 });
 at("detail-close").addEventListener("click", () => at("detail").close());
+// What led to the details may have been made anew since; who comes back finds it all the same.
+at("detail").addEventListener("close", () => page.from && document.querySelector(`[data-key="${CSS.escape(page.from)}"]`)?.focus());
 addEventListener("hashchange", () => {
   const given = new URLSearchParams(location.hash.slice(1));
   if (given.has("token")) location.reload();
