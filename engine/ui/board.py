@@ -7,13 +7,14 @@ not: read anything; the plan and the run are given.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from graphlib import TopologicalSorter
 from typing import Any
 
 from engine.applying.follow import RunLine, StepLine
+from engine.model.address import Address
 from engine.model.change import Action, Change
 from engine.model.plan import Plan
 from engine.model.step import Step
@@ -42,22 +43,50 @@ class Wanted:
     size: int = PAGE
 
 
-class Board:
-    """A plan, or the part of it that `run` carried out; `plan` may be None where only the run is known."""
+class Part:
+    """A plan, or one of the two parts of a plan that destroys and builds: what stays as it is while it is applied."""
 
-    def __init__(self, plan: Plan | None, plan_name: str, run: RunLine | None, steps: Mapping[str, StepLine],
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self.changes: dict[str, Change] = {str(c.address): c for c in plan.changes}
+
+    @cached_property
+    def stage(self) -> dict[str, int]:
+        """How many steps stand before each one, along the longest chain."""
+        waits = {a: [d for d in map(str, c.waits_for) if d in self.changes] for a, c in self.changes.items()}
+        found: dict[str, int] = {}
+        for address in TopologicalSorter(waits).static_order():
+            found[address] = 1 + max((found[d] for d in waits[address]), default=-1)
+        return found
+
+    @cached_property
+    def layout(self) -> tuple[dict[Address, tuple[int, float]], list[tuple[Address, Address]]] | None:
+        """Places and arrows where the steps are few enough to be seen, else None; the unchanged ones are left out where
+        that makes them so."""
+        shown = {c.address: c.waits_for for c in self.plan.changes}
+        if len(shown) > PICTURED >= len(self.plan.pending):
+            shown = self.plan.waits()
+        if not shown or len(shown) > PICTURED:
+            return None
+        return graph_svg.laid_out([Step(c.address, {}, frozenset(d for d in shown[c.address] if d in shown))
+                                   for c in self.plan.changes if c.address in shown])
+
+
+class Board:
+    """The part of a plan that `run` carried out, the first one by default; `parts` is empty where only the run is
+    known."""
+
+    def __init__(self, parts: Sequence[Part], plan_name: str, run: RunLine | None, steps: Mapping[str, StepLine],
                  *, alive: bool) -> None:
-        part = plan.phases()[0] if plan else None
-        if plan and run and run.plan == f"{plan_name}-build":
-            part = plan.phases()[-1]
+        self._part = parts[-1 if run and run.plan == f"{plan_name}-build" else 0] if parts else None
         self.matches = run is not None and run.plan in (plan_name, f"{plan_name}-remove", f"{plan_name}-build")
         """Whether the newest run carried out this very plan."""
-        self.shows_run = run is not None and (self.matches or alive or plan is None)
+        self.shows_run = run is not None and (self.matches or alive or self._part is None)
         """Whether the states are the run's; else they are those of a plan that is not applied yet."""
         self.alive, self.run = alive, run
         self._steps = steps if self.shows_run else {}
-        self._changes: dict[str, Change] = {str(c.address): c for c in part.changes} if part else {}
-        self._part = part
+        self._changes = self._part.changes if self._part else {}
+        self.stage = self._part.stage if self._part else {}
         self._chosen: tuple[tuple[frozenset[str], str, str], list[str]] | None = None
 
     @cached_property
@@ -86,15 +115,6 @@ class Board:
         """How many steps are in each state."""
         return Counter(self.states.values())
 
-    @cached_property
-    def stage(self) -> dict[str, int]:
-        """How many steps stand before each one, along the longest chain."""
-        waits = {a: [d for d in map(str, c.waits_for) if d in self._changes] for a, c in self._changes.items()}
-        found: dict[str, int] = {}
-        for address in TopologicalSorter(waits).static_order():
-            found[address] = 1 + max((found[d] for d in waits[address]), default=-1)
-        return found
-
     def bands(self) -> list[dict[str, Any]]:
         """The graph in short, first stages first: {from, to, total, states, kinds}; at most BANDS of them."""
         stages = max(self.stage.values(), default=-1) + 1
@@ -109,19 +129,11 @@ class Board:
                  "kinds": dict(sorted(kinds[band].items()))} for band in sorted(states)]
 
     def picture(self) -> dict[str, Any] | None:
-        """{nodes: [{address, stage, column}], edges: [[from, to]]} where the steps are few enough to be seen; the
-        unchanged ones are left out where that makes them so."""
-        if self._part is None:
+        """{left_out, nodes: [{address, stage, column, state}], edges: [[from, to]]} where it can be seen."""
+        if self._part is None or self._part.layout is None:
             return None
-        shown = {c.address: c.waits_for for c in self._part.changes}
-        if len(shown) > PICTURED >= len(self._part.pending):
-            shown = self._part.waits()
-        if not shown or len(shown) > PICTURED:
-            return None
-        steps = [Step(c.address, {}, frozenset(d for d in shown[c.address] if d in shown))
-                 for c in self._part.changes if c.address in shown]
-        places, arrows = graph_svg.laid_out(steps)
-        return {"left_out": len(self._changes) - len(shown),
+        places, arrows = self._part.layout
+        return {"left_out": len(self._changes) - len(places),
                 "nodes": [{"address": str(a), "stage": places[a][0], "column": places[a][1],
                            "state": self.states[str(a)]} for a in places],
                 "edges": [[str(a), str(b)] for a, b in arrows]}

@@ -7,6 +7,7 @@ that a look at a record leaves, and a replay where one is asked for.
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +15,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+
+import psycopg
 
 from engine.kinds import deadletters
 from engine.kinds.base import Needs
@@ -85,7 +88,10 @@ class Reader:
     def _listed(self, name: str, known: Known | None, now: datetime) -> dict[str, Any]:
         if known is None:
             return {"name": name, "live": False, "health": "not live", "serves": False}
-        one = listed(known, self._places.open_target(known.environment), now, profile=None, orphans=None)
+        try:
+            one = listed(known, self._places.open_target(known.environment), now, profile=None, orphans=None)
+        except (psycopg.Error, OSError):  # It went while it was read; the next reading says what it is then.
+            return {"name": name, "live": False, "health": "cannot be read now", "serves": False}
         return {"name": name, "live": True, "owner": one.owner, "target": one.target, "age_s": round(one.age_s),
                 "ttl": listing_text.left(one), "expired": one.expired, "near": listing_text.near(one, 3),
                 "health": one.health, "serves": one.serves, "stranger": one.stranger,
@@ -128,9 +134,10 @@ class Reader:
             name = known.environment.name
             if self._only and name not in self._only:
                 continue
-            needs = Needs(self._places.open_target(known.environment))
-            found = [s for app in needs.apps.names() for s in needs.metrics.scrape(app)]
-            self.samples.add(name, self._places.now(), summary_now(found))
+            with contextlib.suppress(Refused, OSError):  # A sample that could not be taken is a gap.
+                needs = Needs(self._places.open_target(known.environment))
+                found = [s for app in needs.apps.names() for s in needs.metrics.scrape(app)]
+                self.samples.add(name, self._places.now(), summary_now(found))
 
     def cutover(self, name: str) -> dict[str, Any]:
         """The timeline as a picture and as rows, the partitions, and until when the stream can be replayed."""

@@ -16,7 +16,7 @@ from engine.model.plan import Plan
 from engine.model.step import Environment
 from engine.planning.planfile import load_named
 from engine.providers.base import LockHolder
-from engine.ui.board import Board
+from engine.ui.board import Board, Part
 
 SHOWN = 15
 """How many runs are listed, the newest first."""
@@ -33,6 +33,7 @@ class Runs:
         self._lock = threading.Lock()
         self._stamp: tuple[int, int, int] | None = None
         self._plan: Plan | None = None
+        self._parts: list[Part] = []
         self._plan_name = self._trouble = ""
         self._key: tuple[Any, ...] = ()
         self._board: Board | None = None
@@ -60,23 +61,29 @@ class Runs:
         key = (self._follower.version, run.run if run else "", self._stamp, alive, holder)
         if self._board is None or key != self._key:
             self._key, self._told = key, {}
-            self._board = Board(self._plan, self._plan_name, run, dict(self._follower.steps), alive=alive)
+            self._board = Board(self._parts, self._plan_name, run, dict(self._follower.steps), alive=alive)
         return self._board, holder
 
     def _read_plan(self) -> None:
         try:
             found = self._path.stat()
         except OSError:
-            self._stamp, self._plan, self._plan_name, self._trouble = None, None, "", ""
+            self._stamp = None
+            self._forget()
             return
         stamp = found.st_ino, found.st_mtime_ns, found.st_size
         if stamp == self._stamp:
             return
-        self._stamp, self._plan, self._plan_name, self._trouble = stamp, None, "", ""
+        self._stamp = stamp
+        self._forget()
         try:
             self._plan, self._plan_name = load_named(self._path)
+            self._parts = [Part(phase) for phase in self._plan.phases()]
         except Refused as refused:
             self._trouble = "; ".join(d.summary for d in refused.diagnostics)
+
+    def _forget(self) -> None:
+        self._plan, self._parts, self._plan_name, self._trouble = None, [], "", ""
 
     def _tell(self, board: Board, holder: LockHolder | None) -> dict[str, Any]:
         plan, run = self._plan, board.run

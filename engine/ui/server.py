@@ -17,9 +17,10 @@ from pathlib import Path
 from typing import Any
 
 import falcon
+import psycopg
 from falcon.asgi import App, Request, Response
 
-from engine.model.diagnostic import Refused
+from engine.model.diagnostic import Refused, error
 from engine.ui import guard
 from engine.ui.board import PAGE, STATES, Wanted
 from engine.ui.reader import Reader
@@ -97,8 +98,9 @@ class _Api:
                         req.get_param_as_int("size", min_value=1, max_value=200, default=PAGE) or PAGE)
         _send(req, resp, await asyncio.to_thread(lambda: self._reader.runs(name).board().page(wanted)))
 
-    async def on_get_step(self, req: Request, resp: Response, name: str, address: str) -> None:
-        """Everything of one step."""
+    async def on_get_step(self, req: Request, resp: Response, name: str) -> None:
+        """Everything of the step `address`."""
+        address = req.get_param("address", required=True)
         found = await asyncio.to_thread(lambda: self._reader.runs(name).board().one(address))
         if found is None:
             raise falcon.HTTPNotFound(title="no-such-step")
@@ -154,8 +156,7 @@ class _Sampler:
 
     async def _forever(self) -> None:
         while True:
-            with contextlib.suppress(Refused, OSError):  # A sample that could not be taken is a gap.
-                await asyncio.to_thread(self._reader.sample)
+            await asyncio.to_thread(self._reader.sample)
             await asyncio.sleep(SAMPLE_S)
 
 
@@ -165,13 +166,14 @@ def application(reader: Reader, guarding: guard.Guard, *, allow_actions: bool = 
     app.add_error_handler(falcon.HTTPError, guard.as_json)
     app.add_error_handler(Refused, _refused)
     app.add_error_handler(Exception, _bug)
+    app.add_error_handler(psycopg.Error, _lost)
     for file in _STATIC.iterdir():
         if file.suffix in _TYPES:
             app.add_route("/" if file.name == "index.html" else f"/static/{file.name}", _Page(file))
     api, one = _Api(reader, allow_actions=allow_actions), "/api/environments/{name}"
     app.add_route("/api/environments", api, suffix="environments")
     app.add_route(f"{one}/steps", api, suffix="steps")
-    app.add_route(f"{one}/steps/{{address}}", api, suffix="step")
+    app.add_route(f"{one}/step", api, suffix="step")
     app.add_route(f"{one}/dlq", api, suffix="letters")
     app.add_route(f"{one}/dlq/{{id_:int}}", api, suffix="letter")
     app.add_route(f"{one}/dlq/{{id_:int}}/replay", api, suffix="replay")
@@ -197,6 +199,11 @@ async def _refused(req: Request, resp: Response, refused: Refused, params: Any) 
         resp.status = falcon.HTTP_404
     resp.media = {"refused": [{"code": d.code, "summary": d.summary, "detail": d.detail, "mend": d.mend}
                               for d in refused.diagnostics]}
+
+
+async def _lost(req: Request, resp: Response, failure: psycopg.Error, params: Any) -> None:
+    """A database that went while it was read; what it said of that stays here."""
+    await _refused(req, resp, Refused([error("database-away", "The database went while it was read.")]), params)
 
 
 async def _bug(req: Request, resp: Response, failure: Exception, params: Any) -> None:

@@ -42,7 +42,7 @@ def test_steps_of_a_run_that_lives_that_was_killed_and_that_ended(state: State) 
                                 "file.f00003": "waiting", "file.f00004": "waiting", "file.f00005": "waiting"}
         run = page.json("/api/environments/dev-kim/run")
         assert run["run"]["alive"] and run["lock"]["purpose"] == "apply"
-        assert "file.f00001" in page.json("/api/environments/dev-kim/steps/file.f00004")["says"]
+        assert "file.f00001" in page.json("/api/environments/dev-kim/step?address=file.f00004")["says"]
     assert fresh(state)["counts"] == {"done": 1, "stopped": 2, "skipped": 3}
     failed = error("gate-fail", "It does not hold.", "why", "mend it")
     state.journal().append(
@@ -54,11 +54,11 @@ def test_steps_of_a_run_that_lives_that_was_killed_and_that_ended(state: State) 
     assert states(page) == {"file.f00001": "failed", "file.f00003": "stopped", "file.f00004": "skipped",
                             "file.f00005": "skipped", "file.f00000": "done", "file.f00002": "done"}
     assert next(iter(states(page))) == "file.f00001"
-    step = page.json("/api/environments/dev-kim/steps/file.f00001")
+    step = page.json("/api/environments/dev-kim/step?address=file.f00001")
     assert step["diagnostic"] == {"code": "gate-fail", "summary": "It does not hold.", "detail": "why",
                                   "mend": "mend it"}
-    assert page.json("/api/environments/dev-kim/steps/file.f00002")["result"] == {"rows": "7"}
-    assert "file.f00001" in page.json("/api/environments/dev-kim/steps/file.f00004")["says"]
+    assert page.json("/api/environments/dev-kim/step?address=file.f00002")["result"] == {"rows": "7"}
+    assert "file.f00001" in page.json("/api/environments/dev-kim/step?address=file.f00004")["says"]
 
 
 def test_a_plan_that_nobody_applied_is_planned_whatever_ran_before(state: State) -> None:

@@ -30,7 +30,7 @@ def page(state: State) -> Page:
 
 
 API = ("/api/environments", "/api/environments/dev-kim/run", "/api/environments/dev-kim/steps",
-       "/api/environments/dev-kim/steps/file.f00001", "/api/environments/dev-kim/dlq/1", "/api/nothing")
+       "/api/environments/dev-kim/step?address=file.f00001", "/api/environments/dev-kim/dlq/1", "/api/nothing")
 
 
 @pytest.mark.parametrize("path", API)
@@ -126,7 +126,7 @@ def test_an_answer_that_the_page_has_is_not_sent_again(page: Page, state: State)
 def test_bad_questions_are_refused(page: Page) -> None:
     for query in ("state=broken", "page=x", "page=0", "size=100000"):
         assert page.ask(f"/api/environments/dev-kim/steps?{query}").status_code == 400, query
-    assert page.ask("/api/environments/dev-kim/steps/file.none").status_code == 404
+    assert page.ask("/api/environments/dev-kim/step?address=file.none").status_code == 404
     assert page.ask("/api/environments/dev-kim/nothing").status_code == 404
 
 

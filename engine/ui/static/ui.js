@@ -10,7 +10,7 @@ const STATES = ["failed", "stopped", "running", "waiting", "planned", "skipped",
 
 const page = { token: null, name: "", actions: false, environments: [], chosen: { state: [], kind: "", text: "", page: 1 },
   letters: { class: "", all: false, page: 1 }, tags: {}, due: {}, busy: new Set(), news: { text: "" }, told: { text: "", at: 0 }, waiting: null,
-  from: null };
+  from: null, large: false };
 
 // The token comes behind the # and stays with this tab; the address bar forgets it.
 function begin() {
@@ -75,7 +75,8 @@ function tick() {
 async function refresh(part) {
   const [path, place, show] = PARTS[part](), name = page.name;
   page.busy.add(part);
-  page.due[part] = Date.now() + EVERY_MS[part];
+  // A large graph is dearer to count than it is urgent, and an apply needs the machine too.
+  page.due[part] = Date.now() + EVERY_MS[part] * (page.large && (part === "run" || part === "steps") ? 3 : 1);
   try {
     const found = await ask(path, part);
     if (page.name !== name) return;
@@ -143,6 +144,7 @@ function choose(name) {
 }
 
 function showRun(data) {
+  page.large = data.total > 5000;
   put(at("runs"), parts.runs(data));
   put(at("states"), STATES.filter((state) => data.counts[state] || page.chosen.state.includes(state)).map((state) =>
     h("button", { type: "button", "data-key": `state-${state}`, "aria-pressed": String(page.chosen.state.includes(state)),
@@ -191,7 +193,7 @@ async function detail(title, path, make) {
 }
 
 const act = {
-  step: (address) => detail(address, of(`steps/${encodeURIComponent(address)}`), (one) => parts.step(one, act)),
+  step: (address) => detail(address, of(`step?${new URLSearchParams({ address })}`), (one) => parts.step(one, act)),
   page: (number_) => { page.chosen.page = number_; soon("steps"); },
   state: (state) => {
     const chosen = page.chosen.state;
