@@ -251,7 +251,7 @@ class Stage:
         assert self.processes() == []
         assert [r for r in self._runtimes if r.exists()] == []
         assert not self.home.exists()
-        kept = ("plans", "journal", *(f"envs/{n.name}" for n in self.state.glob("envs/*")))
+        kept = ("plans", "journal", "evidence", *(f"envs/{n.name}" for n in self.state.glob("envs/*")))
         left = [p for p in self.state.rglob("*") if not p.is_dir()
                 and not any(p.is_relative_to(self.state / folder) for folder in kept)]
         assert left == []

@@ -94,6 +94,7 @@ def _listening(port: int) -> Iterator[socket.socket]:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind(("127.0.0.1", port))
+            listener.listen(128)  # Who has the address may come before the server is ready, and waits.
         except OSError as problem:
             raise Refused([error("port-taken", f"Port {port} cannot be listened on.", problem.strerror or "",
                                  "Name another one, or leave --port out.")]) from problem
