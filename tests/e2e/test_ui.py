@@ -4,47 +4,57 @@ from __future__ import annotations
 
 import http.client
 import json
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from tests.e2e.stage import Stage
+from tests.e2e.stage import Stage, wait_for
 from tests.support import browser
 
 EVIL = b'<img src=x onerror="document.title=1">\xff\x1b[31m'
+RIGHT = {"tx_id": "ui-1", "wallet_id": "w", "type": "CHARGE", "amount": "1", "event_time": "2026-01-01T00:00:00Z"}
 
 
 def test_every_part_of_an_environment(up: Stage, tmp_path: Path) -> None:
-    with up.database() as connection:
-        row = connection.execute(
-            'INSERT INTO bo.consumer_dlq_events (topic, partition, "offset", payload, error_class, error_detail) '
-            "VALUES ('ui.test', 0, 1, %s, 'not_json', '<b>') RETURNING id", (EVIL,)).fetchone()
-    assert row is not None
-    letter = int(row[0])
-    process = up.start("ui", up.name, "--json")
+    letter, right = kept(up, "ui.test", EVIL), kept(up, "ledger.entry.upserted", json.dumps(RIGHT).encode())
+    process = up.start("ui", up.name, "--allow-actions", "--json")
     assert process.stdout is not None
     url = json.loads(process.stdout.readline())["url"]
     try:
-        parts(asking(url), up, letter)
+        ask = asking(url)
+        parts(ask, up, letter)
+        replayed = ask(f"/{up.name}/dlq/{right}/replay", "POST")
+        assert (replayed["replayed"], replayed["applied"]) == (1, 1)
+        assert up.query("SELECT count(*) FROM bo.ledger_entries WHERE tx_id = 'ui-1'") == [(1,)]
         if browser.COMMAND is not None:
             shown(url, letter, tmp_path)
     finally:
         process.terminate()
         process.communicate(timeout=30)
         with up.database() as connection:
-            connection.execute("DELETE FROM bo.consumer_dlq_events WHERE topic = 'ui.test'")
+            connection.execute("DELETE FROM bo.consumer_dlq_events WHERE id = ANY(%s)", ([letter, right],))
+            connection.execute("DELETE FROM bo.ledger_entries WHERE tx_id = 'ui-1'")
     assert process.returncode == 143
 
 
-def asking(url: str) -> Callable[[str], Any]:
+def kept(up: Stage, topic: str, payload: bytes) -> int:
+    """A dead letter of that payload; its number."""
+    with up.database() as connection:
+        row = connection.execute(
+            'INSERT INTO bo.consumer_dlq_events (topic, partition, "offset", payload, error_class, error_detail) '
+            "VALUES (%s, 0, 2::int8 ^ 40, %s, 'not_json', '<b>') RETURNING id", (topic, payload)).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+def asking(url: str) -> Callable[..., Any]:
     """What answers the paths of an environment."""
     at = urlsplit(url)
 
-    def ask(path: str) -> Any:
+    def ask(path: str, method: str = "GET") -> Any:
         connection = http.client.HTTPConnection(str(at.hostname), at.port, timeout=30)
-        connection.request("GET", f"/api/environments{path}",
+        connection.request(method, f"/api/environments{path}",
                            headers={"Authorization": f"Bearer {at.fragment.removeprefix('token=')}"})
         answer = connection.getresponse()
         assert answer.status == 200, answer.read()
@@ -53,7 +63,7 @@ def asking(url: str) -> Callable[[str], Any]:
     return ask
 
 
-def parts(ask: Callable[[str], Any], up: Stage, letter: int) -> None:
+def parts(ask: Callable[..., Any], up: Stage, letter: int) -> None:
     [listed] = ask("")["environments"]
     assert listed["name"] == up.name and listed["live"] and listed["serves"] and "2099-12-31" in listed["ttl"]
     env = f"/{up.name}"
@@ -72,9 +82,7 @@ def parts(ask: Callable[[str], Any], up: Stage, letter: int) -> None:
     [record, *_] = ask(f"{env}/evidence")
     assert record["problems"] == [] and len(record["proofs"]) > 5
     assert ask(f"{env}/dlq/{letter}")["payload"] == r'<img src=x onerror="document.title=1">\xff\x1b[31m'
-    deadline = time.monotonic() + 60
-    while not [s for s in ask(f"{env}/service")["samples"] if s["freshness_s"] is not None]:
-        assert time.monotonic() < deadline, "nothing was sampled"
+    assert wait_for(lambda: [s for s in ask(f"{env}/service")["samples"] if s["freshness_s"] is not None])
 
 
 def shown(url: str, letter: int, folder: Path) -> None:
@@ -87,6 +95,6 @@ def shown(url: str, letter: int, folder: Path) -> None:
         page.until("document.querySelector('#cutover-body img').naturalWidth > 300")
         page.say(f"document.querySelector('[data-key=letter-{letter}]').click()")
         page.until("document.querySelector('#detail-body pre')?.textContent.startsWith('<img src=x')")
-        assert page.say("document.querySelectorAll('#detail img, #replayed').length") == 0
+        assert page.say("document.querySelectorAll('#detail img').length") == 0
         page.picture(folder / "environment.png")
         assert page.complaints == []
