@@ -22,8 +22,8 @@ from engine.discovery import module_names
 _SECTIONS = {"Write": ("init", "validate", "doctor", "schema", "graph"),
              "Change": ("plan", "show", "diff", "image", "apply", "promote", "destroy", "recreate", "extend", "reap",
                         "unlock"),
-             "Watch": ("list", "drift", "snapshot", "status", "cutover", "logs", "history", "feed", "dlq", "secret",
-                       "audit", "guardrails"),
+             "Watch": ("ui", "list", "drift", "snapshot", "status", "cutover", "logs", "history", "feed", "dlq",
+                       "secret", "audit", "guardrails"),
              "Prove": ("reconcile", "books", "fingerprint", "gates", "evidence")}
 
 

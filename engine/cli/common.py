@@ -207,10 +207,25 @@ def evidence_folder(environment: str) -> Path:
     return state_dir() / "evidence" / environment
 
 
+def actor() -> str:
+    """Who asks, for an audit row: `user@host`."""
+    import socket
+
+    return f"{_user()}@{socket.gethostname()}"
+
+
+def _user() -> str:
+    import getpass
+
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # A container's user need not be in the table of users.
+        return f"uid {os.getuid()}"
+
+
 def making(valid_for: timedelta = VALID_FOR, overrides: tuple[Override, ...] = (),
            environment: str | None = None) -> Making:
     """When, by whom and with what a plan is made here and now, with how its steps went here before."""
-    import getpass
     import socket
 
     from engine.applying.experience import experience
@@ -219,11 +234,7 @@ def making(valid_for: timedelta = VALID_FOR, overrides: tuple[Override, ...] = (
     from engine.model.plan import Making
     from engine.version import tool_version
 
-    try:
-        user = getpass.getuser()
-    except (KeyError, OSError):  # A container's user need not be in the table of users.
-        user = f"uid {os.getuid()}"
-    return Making(now(), valid_for, user, socket.gethostname(), tool_version(), overrides,
+    return Making(now(), valid_for, _user(), socket.gethostname(), tool_version(), overrides,
                   experience(Journal(state_dir() / "journal" / f"{environment}.jsonl")) if environment else {},
                   load_prices())
 

@@ -65,6 +65,11 @@ def read_json(path: Path, what: str, mend: str) -> Any:
 
 def load_plan(path: Path) -> Plan:
     """Read and check a plan file; raises Refused with what is wrong with it."""
+    return load_named(path)[0]
+
+
+def load_named(path: Path) -> tuple[Plan, str]:
+    """As `load_plan`, with the plan's id: its digest was checked, so that a large plan need not be digested twice."""
     data = read_json(path, "plan", "Make one: txplan plan MANIFEST --out FILE")
     version = data.get("format_version") if isinstance(data, dict) else None
     if version != FORMAT_VERSION:
@@ -77,7 +82,7 @@ def load_plan(path: Path) -> Plan:
         plan: Plan = decode(Plan, data)
     except (ValueError, KeyError, TypeError, AttributeError) as problem:
         raise Refused([error("plan-invalid", f"{path} is no valid plan.", str(problem), _BY_HAND)]) from problem
-    return plan
+    return plan, str(said)[:16]
 
 
 def _edited(path: Path, data: dict[str, Any]) -> Refused:

@@ -40,8 +40,7 @@ def render(steps: Iterable[Step], marks: Mapping[Address, str] | None = None) ->
     """A standalone SVG document. With `marks`, each marked step shows its sign and leads to the page's `#<address>`,
     and the others stand back."""
     listed = list(steps)
-    by_address = {s.address: s for s in listed}
-    places = _places(listed)
+    places, arrows = laid_out(listed)
     stages = max((stage for stage, _ in places.values()), default=0) + 1
     columns = max((column for _, column in places.values()), default=0.0) + 1
     width = int(columns * (_BOX_W + _GAP_X)) - _GAP_X + 2 * _PAD
@@ -51,11 +50,16 @@ def render(steps: Iterable[Step], marks: Mapping[Address, str] | None = None) ->
              f'<rect class="ground" width="{width}" height="{height}"/>',
              '<defs><marker id="tip" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" '
              'orient="auto"><path d="M0 0 8 4 0 8z" fill="#8a94a3"/></marker></defs>']
-    for step in listed:
-        parts += [_edge(places[d], places[step.address]) for d in sorted(step.depends_on)
-                  if not _implied(d, step, by_address, places)]
+    parts += [_edge(places[before], places[after]) for before, after in arrows]
     parts += [_box(step.address, places[step.address], marks) for step in listed]
     return "\n".join([*parts, "</svg>"]) + "\n"
+
+
+def laid_out(steps: list[Step]) -> tuple[dict[Address, tuple[int, float]], list[tuple[Address, Address]]]:
+    """(stage, column) of each step, and the arrows from what it depends on that say something new."""
+    places, by_address = _places(steps), {s.address: s for s in steps}
+    return places, [(d, step.address) for step in steps for d in sorted(step.depends_on)
+                    if not _implied(d, step, by_address, places)]
 
 
 def _implied(dependency: Address, step: Step, by_address: Mapping[Address, Step],

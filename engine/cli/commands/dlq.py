@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import getpass
 import json
-import os
-import socket
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -13,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from engine.cli.common import F, json_option, known_environment, open_target, out, painter, say
+from engine.cli.common import F, actor, json_option, known_environment, open_target, out, painter, say
 from engine.cli.options import Duration, Moment
 from engine.model.diagnostic import Diagnostic, Refused, error
 
@@ -112,7 +109,7 @@ def show(env: str, id: int, full: bool, as_json: bool) -> None:
     from engine.kinds.deadletters import content
     from engine.render import deadletters_text as text
 
-    found = content(_needs(env).database, id, _actor())
+    found = content(_needs(env).database, id, actor())
     if found is None:
         raise Refused([_unknown(env, [id])])
     if as_json:
@@ -142,7 +139,7 @@ def replay(env: str, ids: tuple[int, ...], as_json: bool, **choice: Any) -> None
 
     needs = _needs(env)
     _refuse_unknown(env, needs.database, ids)
-    result = deadletters.replay(needs, _chosen(ids, choice), _actor(), Context(progress, lambda: False))
+    result = deadletters.replay(needs, _chosen(ids, choice), actor(), Context(progress, lambda: False))
     if as_json:
         out(json.dumps({"event": "Replayed", **result}) + "\n")
     else:
@@ -180,18 +177,9 @@ def purge(env: str, ids: tuple[int, ...], older_than: timedelta, unresolved: boo
     what = f"{len(found.resolved):,} resolved and {len(found.unresolved):,} unresolved dead letters"
     if total and not auto_approve:
         ask(f"Delete {what} of {env} for good?", "Add --auto-approve.")
-    gone = deadletters.purge(database, found, _actor()) if total else 0
+    gone = deadletters.purge(database, found, actor()) if total else 0
     if as_json:
         out(json.dumps({"event": "Purged", "resolved": len(found.resolved), "unresolved": len(found.unresolved),
                         "deleted": gone}) + "\n")
     else:
         out(f"Deleted {gone:,}: {what}.\n" if total else "Nothing to delete.\n")
-
-
-def _actor() -> str:
-    """Who asks, for the audit row."""
-    try:
-        user = getpass.getuser()
-    except (KeyError, OSError):  # A container's user need not be in the table of users.
-        user = f"uid {os.getuid()}"
-    return f"{user}@{socket.gethostname()}"
