@@ -68,6 +68,13 @@ def test_the_doctor_names_rights_and_providers_that_are_missing(txplan: Commands
     assert found["credential"][0] == found["group"][0] == "ok"
 
 
+def test_authorities_that_cannot_be_read_are_told(txplan: Commands, arm: ArmServer) -> None:
+    arm.ca_bundle.rename(arm.ca_bundle.with_suffix(".away"))
+    with pytest.raises(Refused) as refused:
+        txplan("doctor")
+    assert refused.value.diagnostics[0].code == "ca-file"
+
+
 def test_the_doctor_tells_whose_group_it_is(txplan: Commands, arm: ArmServer) -> None:
     txplan.azure.make("group")
     arm.manage(str(txplan.azure.step("group").spec["name"]), "/subscriptions/platform")
@@ -104,3 +111,11 @@ def test_no_image_is_built_where_the_manifest_names_one(arm: ArmServer, txplan: 
         txplan("image")
     assert refused.value.diagnostics[0].code == "image-named"
     assert [c for c in arm.record.calls if c.method == "POST" and c.plane == "arm"] == []
+
+
+def test_a_list_says_which_environments_it_does_not_look_at(txplan: Commands,
+                                                            capsys: pytest.CaptureFixture[str]) -> None:
+    txplan("plan")
+    assert not cli.main(["list", "--json"], standalone_mode=False)
+    [said] = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert said["code"] == "elsewhere" and "test-eva" in said["summary"]
