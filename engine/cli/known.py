@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from engine.cli.common import Compiled, known_environments, now, open_target
-from engine.model.diagnostic import Diagnostic, Refused, error
+from engine.cli.common import Compiled, known_environments, now, open_target, plan_path, show_diagnostics
+from engine.model.diagnostic import Diagnostic, Refused, error, warning
 
 if TYPE_CHECKING:
     from engine.planning.listing import Listed
@@ -28,7 +29,8 @@ class Found:
 
 
 def look() -> list[Found]:
-    """Every environment that is live here, by name."""
+    """Every environment that is live here, by name; those that were planned here for another place are told."""
+    _tell_elsewhere()
     with ThreadPoolExecutor(_READERS) as pool:
         return list(pool.map(_found, known_environments()))
 
@@ -47,6 +49,24 @@ def manifest_of(name: str) -> Path:
         raise Refused([error("manifest-unknown", f"Where the manifest of {name} is, nobody knows here.",
                              f"It was applied from {manifest}." if manifest else "", "Name its manifest.")])
     return Path(manifest)
+
+
+def _tell_elsewhere() -> None:
+    """What is on Azure nobody knows here for sure: another machine may have built or destroyed it since."""
+    from engine.planning.planfile import load_plan
+
+    names = []
+    for stored in sorted(plan_path("any").parent.glob("*.json")):
+        try:
+            plan = load_plan(stored)
+        except Refused:
+            continue  # Of another version: whoever names it is told.
+        if plan.environment.target != "local" and not plan.destroy:
+            names.append(plan.environment.name)
+    if names:
+        show_diagnostics([warning("elsewhere", f"Planned here and not looked at: {', '.join(names)}.",
+                                  "They are on Azure; here are the environments of this machine alone.",
+                                  "Look at one by its name: txplan status NAME")], as_json="--json" in sys.argv[1:])
 
 
 def _found(known: Known) -> Found:

@@ -42,8 +42,9 @@ def _items(change: Change, later: Change | None, table: Prices, plan: Plan) -> I
         then = None if plan.destroy or change.action is Action.DELETE else change.spec
     before, _ = _sum(lines, now)
     after, unknown = _sum(lines, then)
-    if now is not None or then is not None:
-        yield Cost(change.address, before, after, by_use if then is not None else "", unknown)
+    used = by_use if then is not None else ""
+    if before or after or used or unknown:
+        yield Cost(change.address, before, after, used, unknown)
 
 
 def _sum(lines: tuple[Price, ...], spec: Attributes | None) -> tuple[float, str]:

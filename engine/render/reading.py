@@ -165,7 +165,7 @@ def _total(plan: Plan) -> Iterable[str]:
     costs = plan.costs
     if costs is None or not (plan.sound or plan.pending) or not (costs.before or costs.after):
         return
-    now = f", now {costs.before:,.2f}" if costs.before != costs.after else ""
+    now = f", now {costs.before:,.2f}" if costs.before not in (0, costs.after) else ""
     unknown = [str(i.address) for i in costs.items if i.unknown]
     without = f", and what {', '.join(unknown)} costs" if unknown else ""
     yield f"Costs about {costs.after:,.2f} {costs.currency} a month{now}{without}."
@@ -249,8 +249,8 @@ def _a_month(item: Cost, currency: str) -> str:
     if item.unknown:
         parts.append(f"no price is known for {item.unknown}")
     if item.by_use:
-        parts.append(f"{item.by_use} ({currency})")
-    return "; ".join(parts)
+        parts.append(item.by_use)
+    return ", and ".join(parts)
 
 
 def _block(change: Change, leads_to: tuple[Address, ...], cost: tuple[str, ...]) -> Block:

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import json
+import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 import yaml
 
+from engine.cli import cli
 from engine.kinds.base import discover
 from engine.load import load_manifest
-from engine.planning.graph import Graph, compile_graph
+from engine.model.address import Address
+from engine.model.manifest import Manifest
+from engine.planning.graph import Graph, compile_graph, environment_of
+from engine.providers.azure.site import site_of
 
 _HEAD = {"project": "txlookup", "team": "team4", "owner": "eva", "env": "test", "ttl": "2099-12-31",
          "profile": "cloud-test"}
@@ -21,11 +29,14 @@ _AZURE = {"subscription": "00000000-0000-0000-0000-000000000000", "location": "K
 
 
 def _graph(folder: Path, **values: Any) -> Graph:
-    path = folder / "manifest.yaml"
-    path.write_text(yaml.safe_dump({**_HEAD, **values}))
-    manifest, problems = load_manifest(path, today=date(2026, 11, 24))
+    (folder / "manifest.yaml").write_text(yaml.safe_dump({**_HEAD, **values}))
+    return compile_graph(_manifest(folder), discover())
+
+
+def _manifest(folder: Path) -> Manifest:
+    manifest, problems = load_manifest(folder / "manifest.yaml", today=date(2026, 11, 24))
     assert manifest is not None, problems
-    return compile_graph(manifest, discover())
+    return manifest
 
 
 def test_the_graph_is_the_same_where_the_thing_exists_on_both(tmp_path: Path) -> None:
@@ -50,6 +61,24 @@ def test_private_is_other_resources_and_nothing_public(tmp_path: Path) -> None:
     assert not any(s.spec.get("type") == "firewall" for s in private.steps.values())
 
 
+@pytest.mark.parametrize(("cloud", "ending"), [
+    ("public", ("database.azure.com", "azure.net", "windows.net", "azurecr.io")),
+    ("usgovernment", ("usgovcloudapi.net", "usgovcloudapi.net", "usgovcloudapi.net", "azurecr.us")),
+    ("china", ("chinacloudapi.cn", "azure.cn", "chinacloudapi.cn", "azurecr.cn")),
+])
+def test_names_are_looked_up_in_the_zones_of_the_cloud(tmp_path: Path, cloud: str, ending: tuple[str, ...]) -> None:
+    graph = _graph(tmp_path, target="azure", azure={**_AZURE, "cloud": cloud}, access="private")
+    for service, end in zip(("postgres", "vault", "namespace", "registry"), ending, strict=True):
+        zone = str(graph.steps[Address("resource", f"zone-{service}")].spec["name"])
+        assert zone.startswith("privatelink.")
+        assert zone.endswith(f".{end}") or zone == f"privatelink.{end}"
+        assert graph.steps[Address("resource", f"endpoint-{service}")].spec["zone"] == zone
+    site = site_of(environment_of(_manifest(tmp_path)), {})
+    assert site.cloud.logs_scope == {"public": "https://api.loganalytics.io/.default",
+                                     "usgovernment": "https://api.loganalytics.us/.default",
+                                     "china": "https://api.loganalytics.azure.cn/.default"}[cloud]
+
+
 @pytest.mark.parametrize(("azure", "code"), [
     ({"location": "koreacentral"}, "missing-key"),
     ({**_AZURE, "allow": {"office": "10.0.0.9-10.0.0.1"}}, "not-allowed"),
@@ -65,19 +94,53 @@ def test_what_is_wrong_with_the_place_is_told(tmp_path: Path, azure: dict[str, A
 
 
 _LOCAL = """
-import sys
+import click, contextlib, io, json, sys
 from engine.cli import cli
-cli.main(sys.argv[1:], standalone_mode=False)
-found = sorted(m for m in sys.modules if m.partition(".")[0] in ("azure", "msal", "requests"))
-assert not found, found
+for line in json.loads(sys.argv[1]):
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):
+            cli.main(line, standalone_mode=False)
+    except click.UsageError as problem:
+        raise AssertionError((line, str(problem))) from problem
+    except (Exception, SystemExit):
+        pass  # There is no environment; what it loads is loaded by then.
+    found = sorted(m for m in sys.modules if m.partition(".")[0] in ("azure", "msal", "requests"))
+    assert not found, (line, found)
 """
 
 
-@pytest.mark.parametrize("command", [["--help"], ["plan", "--help"], ["plan", "MANIFEST"], ["doctor", "MANIFEST"]])
-def test_local_commands_import_no_azure_package(tmp_path: Path, command: list[str]) -> None:
+def test_local_commands_import_no_azure_package(tmp_path: Path) -> None:
+    """Every command, its help and as far as it goes for an environment that is not there."""
     manifest = tmp_path / "dev.yaml"
     manifest.write_text(yaml.safe_dump({**_HEAD, "target": "local"}))
-    arguments = [str(manifest) if part == "MANIFEST" else part for part in command]
-    done = subprocess.run([sys.executable, "-c", _LOCAL, *arguments], cwd=tmp_path, capture_output=True, text=True,
-                          check=False)
+    lines = [["--help"]]
+    for name in cli.list_commands(click.Context(cli)):
+        for words, command in _commands([name], cli.get_command(click.Context(cli), name)):
+            lines += [[*words, "--help"], [*words, *_least(command, manifest)]]
+    assert len(lines) > 80
+    assert ["plan", str(manifest)] in lines
+    done = subprocess.run([sys.executable, "-c", _LOCAL, json.dumps(lines)], cwd=tmp_path, capture_output=True,
+                          text=True, check=False, stdin=subprocess.DEVNULL,
+                          env={**os.environ, "TXPLAN_STATE_DIR": str(tmp_path / "state")})
     assert done.returncode == 0, done.stderr[-2000:]
+
+
+def _commands(words: list[str], command: click.Command | None) -> Iterator[tuple[list[str], click.Command]]:
+    """A command, or those below it, with the words that call them."""
+    assert command is not None
+    if not isinstance(command, click.Group):
+        yield words, command
+        return
+    for name, below in command.commands.items():
+        yield from _commands([*words, name], below)
+
+
+def _least(command: click.Command, manifest: Path) -> list[str]:
+    """The fewest arguments that it takes: the manifest first, whatever it is of next."""
+    given = []
+    for place, parameter in enumerate(p for p in command.params if p.required or p.name == "what"):
+        value = str(manifest) if place == 0 else str(manifest.with_name("second.yaml"))
+        if isinstance(parameter.type, click.IntRange | click.types.IntParamType):
+            value = "1"
+        given += [value] if isinstance(parameter, click.Argument) else [parameter.opts[0], value]
+    return given

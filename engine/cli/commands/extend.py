@@ -63,7 +63,8 @@ def command(ctx: click.Context, env: str, ttl: datetime | None, days: int | None
                         "before": manifest.ttl.isoformat(), "after": new.isoformat()}) + "\n")
     else:
         out("".join(_diff(path, before, after)))
-    if manifest.environment not in [k.environment.name for k in known_environments()]:
+    # Whether one on Azure is live, its plan says.
+    if manifest.target == "local" and manifest.environment not in [k.environment.name for k in known_environments()]:
         say(f"{manifest.environment} is not live here; its manifest has the new ttl.")
         return
     plan = make_plan(at_hand(path, as_json=as_json))

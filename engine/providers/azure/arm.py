@@ -150,15 +150,15 @@ class Arm:
 
     def _await(self, poller: LROPoller[None], id: str, context: Context) -> None:
         said = ""
-        while not poller.done():
-            poller.wait(0.1)
-            if context.cancelled():
-                raise Refused([error("interrupted", f"{_short(id)} is still being changed.",
-                                     mend="Apply again: the operation is waited for, not begun anew.")])
-            if (now := poller.status()) != said:
-                said = now
-                context.emit(Progress(note=f"Azure: {said}"))
-        with self._told(id):
+        with self._told(id):  # A failed operation is told by whichever of these looks first.
+            while not poller.done():
+                poller.wait(0.1)
+                if context.cancelled():
+                    raise Refused([error("interrupted", f"{_short(id)} is still being changed.",
+                                         mend="Apply again: the operation is waited for, not begun anew.")])
+                if (now := poller.status()) != said:
+                    said = now
+                    context.emit(Progress(note=f"Azure: {said}"))
             poller.result()
 
     def _wrote(self) -> None:
@@ -212,6 +212,9 @@ def refusal(id: str, problem: HttpResponseError) -> Diagnostic:
         code, message = problem.error.code, problem.error.message or ""
     known, mend = _CODES.get(code, ("azure-refused", ""))
     status = problem.status_code or (problem.response.status_code if problem.response is not None else 0)
+    if status < 300 and not code:  # It is the resource that says so, and such a one gives no reason.
+        return error("operation-failed", f"Azure could not finish {_short(id)}.", "It tells no reason.",
+                     "Apply again; where it stays so, look into the activity log of the group.")
     return error(known, f"Azure refuses {_short(id)}: {code or status}.", message[:1000] or f"status {status}", mend)
 
 

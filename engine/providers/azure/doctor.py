@@ -35,6 +35,11 @@ RIGHTS = (
     "Microsoft.Insights/components/write")
 """One right a thing that an apply does; reading and deleting come with the same roles."""
 
+PRIVATE_NEEDED = ("Microsoft.Network",)
+PRIVATE_RIGHTS = ("Microsoft.Network/virtualNetworks/write", "Microsoft.Network/virtualNetworks/subnets/join/action",
+                  "Microsoft.Network/privateEndpoints/write", "Microsoft.Network/privateDnsZones/write")
+"""What a private environment needs beside them."""
+
 _PROVIDERS, _PERMISSIONS = "2021-04-01", "2022-04-01"
 _SKEW_S = 120.0
 
@@ -84,25 +89,27 @@ class AzureDoctor:
     def _providers(self) -> Iterator[Finding]:
         known = {str(p["namespace"]).lower(): str(p.get("registrationState")) for p in self._arm.list(
             f"/subscriptions/{self._site.subscription}/providers", _PROVIDERS)}
-        missing = [name for name in NEEDED if known.get(name.lower()) != "Registered"
+        needed = (*NEEDED, *(PRIVATE_NEEDED if self._site.private else ()))
+        missing = [name for name in needed if known.get(name.lower()) != "Registered"
                    and name != "Microsoft.Authorization"]
         if missing:
             yield Finding("error", "providers", f"not registered: {', '.join(missing)}",
                           " && ".join(f"az provider register --namespace {name}" for name in missing))
         else:
-            yield Finding("ok", "providers", f"all {len(NEEDED)} are registered")
+            yield Finding("ok", "providers", f"all {len(needed)} are registered")
 
     def _rights(self) -> Iterator[Finding]:
         where = f"/subscriptions/{self._site.subscription}"
         scope = self._site.group if self._arm.get(self._site.group, "2025-04-01") is not None else where
         held = self._arm.list(f"{scope}/providers/Microsoft.Authorization/permissions", _PERMISSIONS)
-        missing = [right for right in RIGHTS if not any(
+        rights = (*RIGHTS, *(PRIVATE_RIGHTS if self._site.private else ()))
+        missing = [right for right in rights if not any(
             _covers(p.get("actions"), right) and not _covers(p.get("notActions"), right) for p in held)]
         if missing:
             yield Finding("error", "rights", f"missing at {scope}: {', '.join(missing)}",
                           "Ask for Contributor and Role Based Access Control Administrator there.")
         else:
-            yield Finding("ok", "rights", f"all {len(RIGHTS)} that an apply needs, at {scope}")
+            yield Finding("ok", "rights", f"all {len(rights)} that an apply needs, at {scope}")
 
     def _guards(self) -> Iterator[Finding]:
         group = self._arm.get(self._site.group, "2025-04-01")

@@ -61,7 +61,12 @@ class Images:
         return self._site.id(f"Microsoft.ContainerRegistry/registries/{self._site.names['acr']}")
 
     def build(self, code: str, context: Context) -> str:
-        """Build and push from this checkout; `server/repository@digest`. `code` names the source."""
+        """Build and push from this checkout; `server/repository@digest`. `code` names the source. Refused where the
+        manifest names another that CI has built."""
+        if self._site.image is not None:
+            raise Refused([error("image-named", f"The manifest names its image: {self._site.image}.",
+                                 "What would be built here, nothing would run.", "Take azure.image out, or build it "
+                                 "where it comes from.")])
         if self._arm.get(self.registry, API) is None:
             raise Refused([error("no-registry", "The environment has no registry yet.",
                                  mend="Apply it: txplan apply MANIFEST --auto-approve; that builds the image too.")])

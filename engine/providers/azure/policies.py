@@ -23,7 +23,7 @@ BUSY = frozenset({
     "AnotherOperationInProgress", "OperationInProgress", "ServerIsBusy", "ServerBusy", "ServerBusyWithOtherOperation",
     "ConflictingServerOperation", "ContainerAppOperationInProgress", "ContainerAppOperationError",
     "ManagedEnvironmentNotReadyForAppCreation", "ManagedEnvironmentNotProvisioned", "Conflict", "RequestConflict",
-    "ResourceGroupBeingDeleted", "ParentResourceNotReady", "OperationNotAllowedWhileUpdating"})
+    "NamespaceInTransition", "ResourceGroupBeingDeleted", "ParentResourceNotReady", "OperationNotAllowedWhileUpdating"})
 """Codes of 409 that pass by themselves; others, such as ScopeLocked, do not."""
 
 YOUNG = frozenset({"PrincipalNotFound"})
@@ -43,6 +43,8 @@ class Retry(RetryPolicy):  # type: ignore[type-arg]
     def is_retry(self, settings: dict[str, Any], response: PipelineResponse[Any, Any]) -> bool:
         """Whether the answer is asked for again."""
         status = response.http_response.status_code
+        if status == 429 and settings["total"] > 0:
+            return True  # Nothing was done, whatever the method.
         if status in (400, 409) and settings["total"] > 0:
             return code_of(response.http_response) in (BUSY if status == 409 else YOUNG)
         return bool(super().is_retry(settings, response))

@@ -9,6 +9,7 @@ import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from engine.model.diagnostic import Refused, error
 from engine.model.step import Environment
 
 
@@ -74,7 +75,11 @@ class Site:
 
     def tls(self) -> ssl.SSLContext:
         """A context that checks certificates against them."""
-        return ssl.create_default_context(cafile=self.ca_file)
+        try:
+            return ssl.create_default_context(cafile=self.ca_file)
+        except OSError as problem:
+            raise Refused([error("ca-file", f"The authorities in {self.ca_file} cannot be read.", str(problem),
+                                 "See azure.ca_file.")]) from None
 
 
 def site_of(environment: Environment, names: Mapping[str, str]) -> Site:

@@ -106,6 +106,8 @@ class Desk:
     def _come_true(self, fault: Fault) -> Answer:
         if fault.resets:
             raise Reset
+        if fault.body is not None:
+            return Answer(fault.code, dict(fault.body))
         headers = {} if fault.retry_after is None else self.arm.clock.retry_after(fault.retry_after)
         return Answer(fault.code, ArmError(fault.code, fault.error, fault.message).body(), headers)
 

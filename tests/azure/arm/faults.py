@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -18,6 +20,7 @@ class Fault:
     resets: bool = False
     after: bool = False
     operation: str = ""
+    body: Mapping[str, Any] | None = None
 
     @classmethod
     def status(cls, code: int, error: str = "", retry_after: float | None = None) -> Fault:
@@ -34,6 +37,11 @@ class Fault:
     def fail_operation(cls, error: str, message: str = "Injected.") -> Fault:
         """The request is accepted, and its long-running operation ends as Failed."""
         return cls(operation=error, message=message)
+
+    @classmethod
+    def answer(cls, body: Mapping[str, Any]) -> Fault:
+        """200 with this body, such as one that was recorded of the real service."""
+        return cls(code=200, body=body)
 
 
 @dataclass

@@ -38,13 +38,13 @@ class Subscription:
             return self._name(parts[3], request.json())
         if low[2:] == ["resources"] or (len(low) == 5 and low[2] == "resourcegroups" and low[4] == "resources"):
             return self._resources(path.rsplit("/", 1)[0], request)
-        if len(low) >= 3 and low[2] == "providers" and len(low) <= 5:
-            return self._provider(parts, request)
         if low[-1] == "permissions" and low[-2] == "microsoft.authorization":
             return self._permissions(request)
         if low[-1] == "denyassignments" and low[-2] == "microsoft.authorization":
             scope = path[:path.lower().rfind("/providers/")]
             return Answer(200, {"value": self.arm.locks.denied_in(scope)})
+        if len(low) >= 3 and low[2] == "providers" and len(low) <= 5:
+            return self._provider(parts, request)
         return None
 
     def groups(self, request: Request) -> Answer:

@@ -87,7 +87,7 @@ class Endpoint(AzureType):
     type = "endpoint"
     path = "Microsoft.Network/privateEndpoints/{name}"
     api = API
-    immutable = frozenset({"service", "network", "zone"})
+    immutable = frozenset({"service", "network"})
 
     def body(self, name: str, spec: Attributes, context: Context) -> dict[str, Any]:
         """In the subnet of endpoints."""
