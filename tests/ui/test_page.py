@@ -82,6 +82,7 @@ def serving(state: State) -> Iterator[tuple[subprocess.Popen[str], str]]:
 def test_the_page(many: State, tmp_path: Path) -> None:
     state = State(tmp_path / "state")
     evil = replace(tree(1)[0], address=Address("file", EVIL), waits_for=frozenset({named(0)}))
+    shutil.copytree(many.folder, state.folder)
     small = state.plan(*tree(8), evil, name="dev-eva")
     with state.lock("dev-eva"), serving(state) as (process, url), browser.browser(tmp_path / "profile") as page:
         state.begin(small, 2, 1)
@@ -127,7 +128,7 @@ def test_the_page(many: State, tmp_path: Path) -> None:
         page.until("document.activeElement.id === 'main'")
 
         looks_right(page, tmp_path)
-        in_pages(page, state, many, tmp_path)
+        in_pages(page, tmp_path)
         assert page.complaints == []
 
         process.send_signal(signal.SIGINT)
@@ -152,10 +153,8 @@ def looks_right(page: browser.Browser, folder: Path) -> None:
     page.looks()
 
 
-def in_pages(page: browser.Browser, state: State, many: State, folder: Path) -> None:
+def in_pages(page: browser.Browser, folder: Path) -> None:
     """30,000 steps, in another environment: in pages, and never more of them in the page than it shows."""
-    for kept in ("journal/dev-kim.jsonl", "plans/dev-kim.json"):
-        shutil.copy(many.folder / kept, state.folder / kept)
     page.until("document.querySelector('[data-key=env-dev-kim]')")
     page.say("document.querySelector('[data-key=env-dev-kim]').click()")
     page.until("document.querySelector('#steps tbody')?.rows.length === 30 && document.querySelector('.bands')")
