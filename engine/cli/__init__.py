@@ -83,12 +83,6 @@ def cli() -> None:
     """One plan from nothing to a proven, serving, consistent copy of your transactions, and back to nothing."""
 
 
-def _nobody_reads(code: int) -> int:
-    """The reader (head, less) has gone; nothing is left to tell it."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return code
-
-
 def main() -> None:
     """Run the command line and exit with its code."""
     gc.set_threshold(100_000, 50, 50)  # A plan is many small things that all live to the end: little is there to find.
@@ -102,13 +96,13 @@ def main() -> None:
     except click.ClickException as problem:
         problem.show()
         code = problem.exit_code if problem.exit_code != 2 else 1
-    except BrokenPipeError:
-        code = _nobody_reads(0)
     except Exception as failure:
         from engine.cli.common import fail
 
         try:
             code = fail(failure)
         except BrokenPipeError:
-            code = _nobody_reads(1)
+            # The reader (head, less) has gone: as click does for every command, 1, and nothing is left to tell it.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            code = 1
     sys.exit(code if isinstance(code, int) else 0)

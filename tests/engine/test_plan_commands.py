@@ -33,6 +33,13 @@ def test_an_expired_plan_is_refused(stage: Stage) -> None:
     assert not stage.home.exists()
 
 
+def test_a_reader_that_has_gone_sees_no_traceback(stage: Stage) -> None:
+    running = stage.start("show", "none.json", "--json")
+    assert running.stdout is not None and running.stderr is not None
+    running.stdout.close()
+    assert (running.wait(60), running.stderr.read()) == (1, "")
+
+
 def test_a_plan_of_another_format_is_refused(stage: Stage) -> None:
     file = stage.folder / "p.json"
     stage.plan("--out", str(file))

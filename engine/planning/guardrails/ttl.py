@@ -27,14 +27,15 @@ class Ttl:
         """Blocks building past the ttl, warns within three days of it."""
         ttl = plan.environment.tags["ttl"]
         left = (date.fromisoformat(ttl) - now.date()).days
-        evidence = f"ttl {ttl}, {left} days left"
+        days = f"{abs(left)} day{'' if abs(left) == 1 else 's'}"
+        evidence = f"ttl {ttl}, {days} {'left' if left >= 0 else 'ago'}"
         group = change_of(plan, wiring.GROUP)
         where = group.positions.get("tags") if group else None
         if plan.destroy or left > _NEAR_DAYS:
             yield passed(self, evidence)
         elif left >= 0:
             yield warned(self, evidence, warning(
-                "ttl-near", f"The environment expires in {left} days.", evidence,
+                "ttl-near", f"The environment expires in {days}.", evidence,
                 "Decide: set a later ttl, or destroy it.", position=where, rule=self.rule))
         else:
             yield blocked(self, evidence, error(

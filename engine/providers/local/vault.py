@@ -72,9 +72,12 @@ class Vault:
 
     def get(self, name: str) -> str:
         """The current value; Refused where there is none."""
-        entry = self._read().get(name)
+        entries = self._read()
+        entry = entries.get(name)
         if entry is None:
-            raise Refused([error("no-secret", f"the vault holds no secret {name}", mend="apply the secrets first")])
+            raise Refused([error("no-secret", f"The vault holds no secret {name!r}.",
+                                 f"It holds {', '.join(sorted(entries)) or 'none'}.",
+                                 "Name one of those, or apply the manifest that declares it.")])
         return str(entry["value"])
 
     def delete(self, name: str) -> None:
