@@ -211,7 +211,7 @@ def refusal(id: str, problem: HttpResponseError) -> Diagnostic:
     if problem.error is not None and problem.error.code:
         code, message = problem.error.code, problem.error.message or ""
     known, mend = _CODES.get(code, ("azure-refused", ""))
-    status = problem.status_code or (problem.response.status_code if problem.response is not None else 0)
+    status: int = problem.status_code or (problem.response.status_code if problem.response is not None else 0) or 0
     if status < 300 and not code:  # It is the resource that says so, and such a one gives no reason.
         return error("operation-failed", f"Azure could not finish {_short(id)}.", "It tells no reason.",
                      "Apply again; where it stays so, look into the activity log of the group.")
