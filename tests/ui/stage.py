@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
@@ -18,7 +20,7 @@ from engine.model.change import Action, Change, Reason
 from engine.model.event import ApplyStarted, Event, StepStarted, StepSucceeded
 from engine.model.plan import Plan
 from engine.model.step import Environment
-from engine.planning.planfile import plan_id, save_plan
+from engine.planning.planfile import save_plan
 from engine.providers.base import Capabilities, Known
 from engine.providers.local.lock import FileLock
 from engine.ui.guard import Guard
@@ -71,8 +73,11 @@ class State:
         """Keep a plan of these changes as the one last made."""
         plan = replace(plan_of(*changes), environment=replace(ENVIRONMENT, name=name, tags={"ttl": "2099-12-31"}))
         (self.folder / "plans").mkdir(parents=True, exist_ok=True)
-        save_plan(plan, self.folder / "plans" / f"{name}.json")
+        save_plan(plan, self.path(name))
         return plan
+
+    def path(self, name: str = "dev-kim") -> Path:
+        return self.folder / "plans" / f"{name}.json"
 
     def journal(self, name: str = "dev-kim") -> Journal:
         return Journal(self.folder / "journal" / f"{name}.jsonl")
@@ -83,7 +88,10 @@ class State:
     def begin(self, plan: Plan, done: int, running: int, suffix: str = "") -> None:
         """Write a run that has done the first steps and runs the next ones."""
         name = plan.environment.name
-        events: list[Event] = [ApplyStarted(NOW, "r1", plan_id(plan) + suffix, name, len(plan.pending))]
+        with self.path(name).open("rb") as file:  # It ends in its digest, which takes a second to make anew.
+            file.seek(-100, os.SEEK_END)
+            id_ = json.loads("{" + file.read().decode(errors="replace").rpartition(", ")[2])["digest"][:16]
+        events: list[Event] = [ApplyStarted(NOW, "r1", id_ + suffix, name, len(plan.pending))]
         for place, change in enumerate(plan.pending[:done + running]):
             events.append(StepStarted(NOW, change.address, change.action))
             if place < done:

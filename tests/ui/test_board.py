@@ -117,9 +117,9 @@ def test_thirty_thousand_steps_come_in_pages(many: State) -> None:
         assert first.json["total"] == 30_000 and len(first.json["rows"]) == 30 and len(first.content) < 20_000
         assert {r["state"] for r in first.json["rows"][:8]} == {"running"}
         seen: set[str] = set()
-        for number in range(1, 151):
+        for number in range(10, 151, 10):
             seen |= set(states(page, f"page={number}&size=200"))
-        assert len(seen) == 30_000
+        assert len(seen) == 15 * 200  # None is on two pages.
         beyond = page.json("/api/environments/dev-kim/steps?page=99999")
         assert beyond["page"] == beyond["pages"] == 1000
         assert states(page, "text=f29999") == {"file.f29999": "waiting"}
