@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import io
 import re
+import threading
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -31,6 +32,9 @@ _PART = (
     ("narrows", re.compile(rf"ALTER (?:COLUMN )?{_NAME} (?:SET DATA )?TYPE ", re.IGNORECASE)),
     ("narrows", re.compile(rf"ALTER (?:COLUMN )?{_NAME} SET NOT NULL", re.IGNORECASE)),
 )
+_ALEMBIC = threading.Lock()
+"""Alembic has one environment a process, and several manifests may be compiled at once."""
+
 _RENAMED = re.compile(r"RENAME TO ", re.IGNORECASE)
 
 
@@ -39,7 +43,8 @@ def offline_sql(folder: Path, down: str, revision: str) -> str:
     output = io.StringIO()
     config = Config(output_buffer=output, stdout=io.StringIO())
     config.set_main_option("script_location", str(folder).replace("%", "%%"))
-    command.upgrade(config, f"{down or 'base'}:{revision}", sql=True)
+    with _ALEMBIC:
+        command.upgrade(config, f"{down or 'base'}:{revision}", sql=True)
     return output.getvalue()
 
 
