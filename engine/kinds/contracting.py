@@ -35,7 +35,6 @@ _PART = (
 # Alembic keeps the environment that runs in its own module, one a process; several environments are planned at once.
 _ALEMBIC = threading.Lock()
 _RENAMED = re.compile(r"RENAME TO ", re.IGNORECASE)
-_ALEMBIC = threading.Lock()  # `alembic.op` and `alembic.context` are one for the process, whoever runs a script.
 
 
 def offline_sql(folder: Path, down: str, revision: str) -> str:

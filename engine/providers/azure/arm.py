@@ -212,7 +212,7 @@ def refusal(id: str, problem: HttpResponseError) -> Diagnostic:
         code, message = problem.error.code, problem.error.message or ""
     known, mend = _CODES.get(code, ("azure-refused", ""))
     status: int = problem.status_code or (problem.response.status_code if problem.response is not None else 0) or 0
-    if status < 300 and not code:  # It is the resource that says so, and such a one gives no reason.
+    if 0 < status < 300 and not code:  # It is the resource that says so, and such a one gives no reason.
         return error("operation-failed", f"Azure could not finish {_short(id)}.", "It tells no reason.",
                      "Apply again; where it stays so, look into the activity log of the group.")
     return error(known, f"Azure refuses {_short(id)}: {code or status}.", message[:1000] or f"status {status}", mend)
