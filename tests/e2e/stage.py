@@ -246,12 +246,12 @@ class Stage:
             shutil.rmtree(folder, ignore_errors=True)
 
     def assert_gone(self) -> None:
-        """No process and no file of the environment; only what was planned and done remains to be read."""
+        """No process and no file of the environment; only what was planned, done and proven remains to be read."""
         assert self._instances, "it never was there"
         assert self.processes() == []
         assert [r for r in self._runtimes if r.exists()] == []
         assert not self.home.exists()
-        kept = ("plans", "journal", *(f"envs/{n.name}" for n in self.state.glob("envs/*")))
+        kept = ("plans", "journal", "evidence", *(f"envs/{n.name}" for n in self.state.glob("envs/*")))
         left = [p for p in self.state.rglob("*") if not p.is_dir()
                 and not any(p.is_relative_to(self.state / folder) for folder in kept)]
         assert left == []
