@@ -246,7 +246,7 @@ class Stage:
             shutil.rmtree(folder, ignore_errors=True)
 
     def assert_gone(self) -> None:
-        """No process and no file of the environment; only what was planned and done remains to be read."""
+        """No process and no file of the environment; only what was planned, done and proven remains to be read."""
         assert self._instances, "it never was there"
         assert self.processes() == []
         assert [r for r in self._runtimes if r.exists()] == []

@@ -102,6 +102,8 @@ def test_purge_takes_what_is_resolved_or_old_and_asks(up: Stage, letters: dict[s
     def purge(*arguments: str) -> Result:
         return up.run("dlq", "purge", up.name, "--json", *arguments)
 
+    strange = [up.run("dlq", verb, up.name, "--json", "999999") for verb in ("show", "replay", "purge")]
+    assert [(one.code, one.codes) for one in strange] == [(1, {"unknown-dead-letter"})] * 3
     asked = purge()
     assert (asked.code, asked.codes) == (1, {"no-terminal"})
     assert left(up) == set(letters.values())
