@@ -92,7 +92,7 @@ class BackfillKind:
         else:
             return Decision(Action.NOOP)
         source = step.spec["source"]
-        details = {"source": source_in_words(source), **_rows(source)}
+        details = {"source": source_in_words(source), **rows_of(source)}
         if reasons[0].code == "unfinished":
             details |= _loaded(seen)
             total, done = seen.notes.get("rows_total"), seen.notes.get("rows_read")
@@ -216,7 +216,7 @@ def source_in_words(source: Value) -> str:
             return f"{source['rows']:,} synthetic rows, seed {source['seed']}"
 
 
-def _rows(source: Value) -> dict[str, Value]:
+def rows_of(source: Value) -> dict[str, Value]:
     """{rows}, those that the source holds, where they can be told without reading it: made-up ones, and Parquet's."""
     assert isinstance(source, Mapping)
     if source["kind"] == "synthetic":

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from engine.kinds import wiring
-from engine.kinds.backfill import source_in_words
+from engine.kinds.backfill import rows_of, source_in_words
 from engine.model.address import Address
 from engine.model.change import Action, Change
 from engine.model.observation import LiveState, Observation
@@ -171,10 +171,24 @@ def _where(source: Value) -> str | None:
     return f"the file {given['from_file']}" if "from_file" in given else None
 
 
-def left_behind(store: Store, live: LiveState) -> str:
-    """What is in the store that somebody may still have to look at, and no rebuild makes again: broken events."""
+def left_behind(store: Store, changes: Iterable[Change], live: LiveState) -> str:
+    """What is in the store that no rebuild makes again, though most comes back: broken events that somebody may still
+    have to look at, and rows by stream beyond those that load.source publishes."""
     schema = live.by_address.get(wiring.SCHEMA)
     held: Any = schema.notes.get("holds") if schema is not None and store.address == wiring.DATABASE else None
     if not held:
         return ""
-    return f"{held['dead_letters']:,} broken events of the DLQ" if held["dead_letters"] else ""
+    beyond = _beyond(held, {c.address: c for c in changes})
+    parts = [f"{held['dead_letters']:,} broken events of the DLQ"] if held["dead_letters"] else []
+    parts += [f"{beyond:,} rows by stream beyond those of load.source"] if beyond else []
+    return " and ".join(parts)
+
+
+def _beyond(held: Mapping[str, Any], changes: Mapping[Address, Change]) -> int:
+    """How many rows by stream are more than load.source publishes; 0 where that cannot be told."""
+    load, backfill = changes.get(wiring.LOAD), changes.get(wiring.BACKFILL)
+    feed: Any = load.spec["source"] if load else None
+    if not feed or _endures(backfill.spec["source"] if backfill else None):
+        return 0
+    published = rows_of(feed).get("rows")
+    return max(int(held["stream"]) - published, 0) if isinstance(published, int) else 0

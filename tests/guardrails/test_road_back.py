@@ -88,6 +88,16 @@ def test_what_no_rebuild_makes_is_told(tmp_path: Path) -> None:
     assert "2 broken events" in evidence(plan, "road-back")
 
 
+def test_rows_beyond_those_of_the_feed_are_told(tmp_path: Path) -> None:
+    feed = {"load": {"source": {"synthetic": {"payments": 10}}}}
+    plan = planned(tmp_path, {**held(backfill=10, stream=31), **events()}, destroy=True, **feed)
+    assert plan.sound and codes(plan, Outcome.WARN) == {"not-rebuilt"} and "1 rows by stream" in evidence(
+        plan, "road-back")
+    for rows, values in ((30, feed), (31, {**feed, **DATABASE})):
+        plan = planned(tmp_path, {**held(backfill=10, stream=rows), **events()}, destroy=True, **values)
+        assert codes(plan, Outcome.WARN) == set()
+
+
 def test_a_hub_that_is_replaced_has_a_road_back_too(tmp_path: Path) -> None:
     fewer = {"resource.hub-ledger": {"attributes": {"partitions": 1}}}
     assert stores(planned(tmp_path, fewer)) == {"resource.hub-ledger": True}

@@ -22,7 +22,7 @@ class RoadBack:
     overridable = True
 
     def judge(self, plan: Plan, live: LiveState, now: datetime) -> Iterable[Verdict]:
-        """Blocks each store without a way back; warns of broken events that nobody has resolved."""
+        """Blocks each store without a way back; warns of what no rebuild makes again."""
         stores = road_back.stores(plan.changes, live)
         for store in stores:
             if store.missing:
@@ -30,7 +30,7 @@ class RoadBack:
                     "no-way-back", f"{store.address} holds {store.holds}, and not all of it comes back.", store.missing,
                     'Name a source that brings it back, or accept the loss: --override road-back --reason "..."',
                     address=store.address, rule=self.rule), store.address)
-            elif lost := road_back.left_behind(store, live):
+            elif lost := road_back.left_behind(store, plan.changes, live):
                 yield warned(self, lost, warning(
                     "not-rebuilt", f"{lost} go with {store.address}, and no rebuild makes them again.",
                     mend="Resolve or export them first where somebody still needs them.", address=store.address,
