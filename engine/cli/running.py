@@ -50,7 +50,7 @@ if TYPE_CHECKING:
 def apply_reviewed(path: Path | None, *, overrides: tuple[Override, ...], parallelism: int, as_json: bool,
                    confirm: str | None) -> int:
     """Apply a plan file, or the plan last reviewed; the exit code."""
-    from engine.planning.planfile import load_plan
+    from engine.planning.planfile import load_plan, plan_id
 
     if path is None:
         try:
@@ -64,7 +64,9 @@ def apply_reviewed(path: Path | None, *, overrides: tuple[Override, ...], parall
                              mend="Plan on the live environment: txplan plan MANIFEST")])
     if not as_json:
         out(renderer("plan", "text")(plan, painter()))
-    if plan.destroy and plan.pending:
+    if plan.rebuild and len(_to_do(plan, plan_id(plan), _journal(plan))) == 1:
+        say("What this plan destroys is gone already: it goes on with what it builds.")
+    elif plan.destroy and plan.pending:
         confirm_destroy(plan, confirm)
     return apply_plan(plan, overrides=overrides, parallelism=parallelism, as_json=as_json)
 
@@ -105,7 +107,6 @@ def confirm_destroy(plan: Plan, confirm: str | None) -> None:
 
 def apply_plan(plan: Plan, *, overrides: tuple[Override, ...], parallelism: int, as_json: bool) -> int:
     """Apply a plan; `overrides` are those given now, beside the plan's own."""
-    from engine.applying.journal import Journal
     from engine.planning import guardrails
     from engine.planning.planfile import plan_id
 
@@ -115,7 +116,7 @@ def apply_plan(plan: Plan, *, overrides: tuple[Override, ...], parallelism: int,
     if not plan.can_apply() or not plan.pending:
         return plan.exit_code(detailed=False)
     capabilities = open_target(plan.environment)
-    journal = Journal(state_dir() / "journal" / f"{plan.environment.name}.jsonl")
+    journal = _journal(plan)
     purpose = "recreate" if plan.rebuild else "destroy" if plan.destroy else "apply"
     code = 0
     with capabilities.lock.acquire(purpose), stopping() as stop:
@@ -127,6 +128,12 @@ def apply_plan(plan: Plan, *, overrides: tuple[Override, ...], parallelism: int,
     if not as_json:
         _closing_words(plan, code)
     return code
+
+
+def _journal(plan: Plan) -> Journal:
+    from engine.applying.journal import Journal
+
+    return Journal(state_dir() / "journal" / f"{plan.environment.name}.jsonl")
 
 
 def _to_do(plan: Plan, name: str, journal: Journal) -> list[tuple[Plan, str]]:
