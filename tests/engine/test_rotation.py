@@ -27,6 +27,7 @@ class Server:
     """A resource type in memory."""
 
     immutable = frozenset({"version"})
+    grows: frozenset[str] = frozenset()
 
     def __init__(self, live: dict[str, Any] | None) -> None:
         self.live, self.done = live, list[str]()
