@@ -116,7 +116,9 @@ def test_local_commands_import_no_azure_package(tmp_path: Path) -> None:
     lines = [["--help"]]
     for name in cli.list_commands(click.Context(cli)):
         for words, command in _commands([name], cli.get_command(click.Context(cli), name)):
-            lines += [[*words, "--help"], [*words, *_least(command, manifest)]]
+            # What serves until it is told to stop is asked for an environment that nobody knows.
+            least = ["nobody"] if words == ["ui"] else _least(command, manifest)
+            lines += [[*words, "--help"], [*words, *least]]
     assert len(lines) > 80
     assert ["plan", str(manifest)] in lines
     done = subprocess.run([sys.executable, "-c", _LOCAL, json.dumps(lines)], cwd=tmp_path, capture_output=True,
